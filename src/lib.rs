@@ -1,1 +1,43 @@
+//! A point-of-sale payment terminal: a scanned code becomes a payment, a durable record and a receipt.
+//!
+//! Read in this order; each room may use only the rooms below it (a test holds that).
+//!
+//! | room | for |
+//! |---|---|
+//! | [`cli`] | one file a subcommand |
+//! | [`terminal`] | the loop, the only place where rooms meet: input, step, append, effects |
+//! | [`config`] | the file, its settings, and what is wrong with which line |
+//! | [`gateway`] | asks WeChat Pay: a codec that does no I/O and a transport that knows whether a byte can have left |
+//! | [`journal`] | every step, durable before it has an effect |
+//! | [`scanner`] | device bytes become payment codes, or are refused with a reason |
+//! | [`printer`] | receipts become paper, or an honest *unconfirmed* |
+//! | [`api`] | the POS, the cashier's page and the manager's log |
+//! | [`service`] | the process: systemd, credentials, the watchdog |
+//! | [`simulator`] | WeChat's side with weather, for tests, integrators and the demo |
+//! | [`listen`] | bounded listeners with and without TLS |
+//! | [`input`] | everything that can reach the loop |
+//! | [`sale`] | a sale as it is kept and shown |
+//! | [`receipt`] | what is on the paper, and its layout in columns |
+//! | [`payment`] | the machine: pure, total, the only place that decides about money |
+//! | [`money`], [`time`], [`ids`] | the words |
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod gateway;
+pub mod ids;
+pub mod input;
+pub mod journal;
+pub mod listen;
+pub mod money;
+pub mod payment;
+pub mod printer;
+pub mod receipt;
+pub mod sale;
+pub mod scanner;
+pub mod service;
+pub mod simulator;
+pub mod terminal;
+pub mod time;

@@ -1,1 +1,3 @@
+//! The program: arguments, exit codes, the error chain.
+
 fn main() {}
