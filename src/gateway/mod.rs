@@ -1,1 +1,99 @@
-//! To be filled.
+//! The door to a payment provider: a codec that turns a call into a request and an answer into an outcome, and a
+//! transport that carries it. The codec does not sleep, retry, read a clock, choose a host or touch a socket.
+
+pub mod http;
+pub mod wechat;
+
+use zeroize::Zeroizing;
+
+use crate::ids::{OrderNumber, PaymentCode};
+use crate::money::Amount;
+use crate::payment::{Answer, Cause, ReversalAnswer};
+
+/// A provider's codec.
+pub trait Gateway: Send + Sync {
+    /// The provider's name in the journal, the API and the log: `wechat`.
+    fn name(&self) -> &'static str;
+
+    /// Whether this text can be one of the provider's payment codes.
+    fn accepts(&self, code: &PaymentCode) -> bool;
+
+    /// The one pay request of an attempt. Consumes the code: there is no second one.
+    fn pay(&self, order: &Order, code: PaymentCode) -> Call<Answer>;
+
+    /// Asks for the state of an order.
+    fn query(&self, order: &Order) -> Call<Answer>;
+
+    /// Asks to take an order back, paid or not.
+    fn reverse(&self, order: &Order) -> Call<ReversalAnswer>;
+}
+
+/// What the provider must be told, and what its answers are held against.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// The merchant order number.
+    pub number: OrderNumber,
+    /// The price.
+    pub amount: Amount,
+    /// What the payer sees.
+    pub subject: String,
+}
+
+/// A request that is ready to go, with the reader of its answer. `A` is [`Answer`] or [`ReversalAnswer`].
+pub enum Call<A> {
+    /// Send this.
+    Send(Request<A>),
+    /// Nothing was and nothing will be sent; the provider's field rules or our own set-up forbid it.
+    NotSendable(A),
+}
+
+/// One HTTP POST and how to read what comes back.
+pub struct Request<A> {
+    /// Path on the provider's host, `/pay/micropay`.
+    pub path: &'static str,
+    /// The body; wiped when dropped, for it may hold a payment code.
+    pub body: Zeroizing<Vec<u8>>,
+    /// The body's media type.
+    pub content_type: &'static str,
+    /// Whether the provider wants the merchant's client certificate here.
+    pub client_certificate: bool,
+    /// When another host may be asked.
+    pub second_host: SecondHost,
+    /// Makes an outcome of a whole answer: HTTP status and body.
+    pub read: Box<dyn FnOnce(u16, &[u8]) -> A + Send>,
+}
+
+/// When another host may be asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SecondHost {
+    /// Only if no byte of the request can have left: pay.
+    IfNeverSent,
+    /// After any failure, for the request can be repeated: query, reverse.
+    Always,
+}
+
+/// An outcome that can say that nothing is known.
+pub trait Outcome: Sized + Send + 'static {
+    /// No byte of the request can have left this machine.
+    fn never_sent(cause: Cause) -> Self;
+    /// Anything else that is not an answer.
+    fn unknown(cause: Cause) -> Self;
+}
+
+impl Outcome for Answer {
+    fn never_sent(cause: Cause) -> Self {
+        Answer::NeverSent(cause)
+    }
+    fn unknown(cause: Cause) -> Self {
+        Answer::Unknown(cause)
+    }
+}
+
+impl Outcome for ReversalAnswer {
+    fn never_sent(cause: Cause) -> Self {
+        ReversalAnswer::NeverSent(cause)
+    }
+    fn unknown(cause: Cause) -> Self {
+        ReversalAnswer::Unknown(cause)
+    }
+}

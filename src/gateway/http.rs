@@ -1,0 +1,1 @@
+//! HTTPS to the provider. To be filled.

@@ -1,0 +1,1 @@
+//! WeChat Pay APIv2. To be filled.

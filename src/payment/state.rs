@@ -1,0 +1,326 @@
+//! Where a sale's money is: phases of its attempts, and what follows for the sale.
+
+use crate::ids::CodeHint;
+use crate::money::Amount;
+use crate::payment::event::{Proof, Refusal};
+use crate::payment::policy::Policy;
+use crate::time::Timestamp;
+
+/// A sale's money: an amount and the attempts to collect it.
+///
+/// At most one attempt is open (may still end paid) and at most one ends paid; a new attempt is armed only when the
+/// one before is declined.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Payment {
+    /// What the sale costs.
+    pub amount: Amount,
+    /// One code and no other: the POS sent it along, so a refusal ends the sale instead of asking for another scan.
+    pub single: bool,
+    /// Oldest first, never empty; the ordinal of `attempts[i]` is `i + 1`.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One payment code with its own order number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// Where this attempt's money is.
+    pub phase: Phase,
+    /// The last digits of the code, once one was read.
+    pub hint: Option<CodeHint>,
+    /// When the machine wants [`Event::Wake`](super::Event::Wake) for this attempt.
+    pub wake: Option<Timestamp>,
+}
+
+/// Where an attempt's money is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// With the payer: the intent is durable, no code was read in this life of the process.
+    Armed,
+    /// With the payer or with us: the pay request may have been sent, the gateway has not said the end.
+    Paying {
+        /// The latest moment at which the pay request can have left; a restart sets it to the restart.
+        sent_at: Timestamp,
+        /// The gateway said that the payer is being asked for a password.
+        payer_asked: bool,
+        /// The gateway refused the pay request; one query confirms it before the attempt is declined.
+        refusal: Option<Refusal>,
+        /// Found armed after a restart: whether a code was scanned is not known, and the customer may be gone.
+        interrupted: bool,
+    },
+    /// On its way back if it was taken: asked to reverse until the gateway says that it is.
+    Reversing(Reversal),
+    /// Not known and not soon to be: a person is called, the terminal keeps trying.
+    InDoubt(Reversal, Doubt),
+    /// With us.
+    Paid(Proof),
+    /// With the payer; the gateway's own word, confirmed.
+    Declined(Refusal),
+    /// Back with the payer, or never taken; the gateway's own word.
+    Reversed(Why),
+    /// With the payer: closed before any code was sent.
+    Void,
+}
+
+/// A reversal under way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reversal {
+    /// The latest moment at which the pay request can have left.
+    pub sent_at: Timestamp,
+    /// When the reversal began in this life of the process.
+    pub since: Timestamp,
+    /// Reverse requests in this life of the process.
+    pub tries: u32,
+    /// Why.
+    pub why: Why,
+    /// The gateway's last refusal to reverse.
+    pub refused: Option<Refusal>,
+}
+
+/// Why a payment is taken back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Why {
+    /// The payer did not finish in time, or nobody knows whether they did.
+    GaveUp,
+    /// The cashier or the POS cancelled while it was being paid.
+    Cancelled,
+    /// The gateway says that paying failed and wants the order reversed.
+    PayFailed,
+    /// The terminal was restarted between the amount and the code, and the gateway knew of no payment then.
+    Interrupted,
+    /// Money turned up for an attempt that was already over.
+    LatePaid,
+    /// Somebody else closed or refunded the order at the gateway.
+    Elsewhere,
+}
+
+/// Why a person is called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Doubt {
+    /// The gateway has not confirmed the reversal for [`Policy::call_manager_after`].
+    TooLong,
+    /// The gateway refuses to reverse.
+    Refused,
+    /// The gateway takes no more reversals for this order; a refund is the way.
+    Expired,
+}
+
+/// The sale as the outside sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum SalePhase {
+    /// Scan a code.
+    AwaitingCode,
+    /// Being paid.
+    Paying,
+    /// Being taken back.
+    Reversing,
+    /// A person is called.
+    InDoubt,
+    /// Paid.
+    Paid,
+    /// Not paid; the gateway's word.
+    Declined,
+    /// Taken back, or never taken.
+    Reversed,
+    /// Closed before any code was sent.
+    Cancelled,
+}
+
+/// What the sale waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WaitingFor {
+    /// A payment code.
+    Scan,
+    /// The gateway's word.
+    Gateway,
+    /// The payer's password.
+    PayerPassword,
+}
+
+/// Where the money is, in one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Money {
+    /// Nothing was taken.
+    None,
+    /// Something may have been taken.
+    Possible,
+    /// Taken, ours.
+    Taken,
+    /// Taken or not, it is with the payer again.
+    Returned,
+}
+
+impl Payment {
+    /// A new sale with its first attempt armed at `now`.
+    pub fn new(amount: Amount, single: bool, now: Timestamp, policy: &Policy) -> Self {
+        Self { amount, single, attempts: vec![Attempt::armed(now, policy)] }
+    }
+
+    /// The attempt that a code, a cancel or a check is about: the last one.
+    pub fn current(&self) -> &Attempt {
+        self.attempts.last().expect("a payment has at least one attempt")
+    }
+
+    /// The ordinal of the current attempt, from 1.
+    pub fn ordinal(&self) -> u8 {
+        u8::try_from(self.attempts.len()).unwrap_or(u8::MAX)
+    }
+
+    /// The earliest moment at which the machine wants [`Event::Wake`](super::Event::Wake).
+    pub fn wake(&self) -> Option<Timestamp> {
+        self.attempts.iter().filter_map(|attempt| attempt.wake).min()
+    }
+
+    /// Whether the machine still has something to do or to wait for. What is not open is at rest, but still listens.
+    pub fn is_open(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.phase.is_open())
+    }
+
+    /// Whether the cashier's lane is taken: a code is awaited or a customer is paying.
+    pub fn holds_lane(&self) -> bool {
+        matches!(self.phase(), SalePhase::AwaitingCode | SalePhase::Paying)
+    }
+
+    /// The attempt that is paid, with its ordinal.
+    pub fn paid(&self) -> Option<(u8, &Proof)> {
+        self.attempts.iter().zip(1..).find_map(|(attempt, ordinal)| match &attempt.phase {
+            Phase::Paid(proof) => Some((ordinal, proof)),
+            _ => None,
+        })
+    }
+
+    /// The sale as the outside sees it: paid if any attempt is; else what is still open; else how it ended.
+    pub fn phase(&self) -> SalePhase {
+        if self.paid().is_some() {
+            return SalePhase::Paid;
+        }
+        let current = self.current().phase.sale();
+        if self.current().phase.is_open() {
+            return current;
+        }
+        let open = self.attempts.iter().rev().find(|attempt| attempt.phase.is_open());
+        open.map_or(current, |attempt| attempt.phase.sale())
+    }
+
+    /// What the sale waits for, if for anything.
+    pub fn waiting_for(&self) -> Option<WaitingFor> {
+        match self.phase() {
+            SalePhase::AwaitingCode => Some(WaitingFor::Scan),
+            SalePhase::Paying => match self.current().phase {
+                Phase::Paying { payer_asked: true, .. } => Some(WaitingFor::PayerPassword),
+                _ => Some(WaitingFor::Gateway),
+            },
+            SalePhase::Reversing | SalePhase::InDoubt => Some(WaitingFor::Gateway),
+            SalePhase::Paid | SalePhase::Declined | SalePhase::Reversed | SalePhase::Cancelled => None,
+        }
+    }
+
+    /// Where the sale's money is.
+    pub fn money(&self) -> Money {
+        let of = |phase: &Phase| match phase {
+            Phase::Armed | Phase::Declined(_) | Phase::Void => Money::None,
+            Phase::Paying { .. } | Phase::Reversing(_) | Phase::InDoubt(..) => Money::Possible,
+            Phase::Paid(_) => Money::Taken,
+            Phase::Reversed(_) => Money::Returned,
+        };
+        let all = || self.attempts.iter().map(|attempt| of(&attempt.phase));
+        [Money::Taken, Money::Possible, Money::Returned]
+            .into_iter()
+            .find(|money| all().any(|each| each == *money))
+            .unwrap_or(Money::None)
+    }
+}
+
+impl Attempt {
+    /// A fresh attempt that waits for a code.
+    pub fn armed(now: Timestamp, policy: &Policy) -> Self {
+        Self { phase: Phase::Armed, hint: None, wake: Some(now + policy.scan_within) }
+    }
+}
+
+impl Phase {
+    /// Whether the machine still has something to do or to wait for here.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Phase::Armed | Phase::Paying { .. } | Phase::Reversing(_) | Phase::InDoubt(..) => true,
+            Phase::Paid(_) | Phase::Declined(_) | Phase::Reversed(_) | Phase::Void => false,
+        }
+    }
+
+    /// What a sale with only this attempt is called.
+    pub fn sale(&self) -> SalePhase {
+        match self {
+            Phase::Armed => SalePhase::AwaitingCode,
+            Phase::Paying { .. } => SalePhase::Paying,
+            Phase::Reversing(_) => SalePhase::Reversing,
+            Phase::InDoubt(..) => SalePhase::InDoubt,
+            Phase::Paid(_) => SalePhase::Paid,
+            Phase::Declined(_) => SalePhase::Declined,
+            Phase::Reversed(_) => SalePhase::Reversed,
+            Phase::Void => SalePhase::Cancelled,
+        }
+    }
+}
+
+impl SalePhase {
+    /// Every phase, in the order in which a sale can meet them.
+    pub const ALL: [SalePhase; 8] = [
+        SalePhase::AwaitingCode,
+        SalePhase::Paying,
+        SalePhase::Reversing,
+        SalePhase::InDoubt,
+        SalePhase::Paid,
+        SalePhase::Declined,
+        SalePhase::Reversed,
+        SalePhase::Cancelled,
+    ];
+
+    /// The name that the API, the journal and the log use.
+    pub fn label(self) -> &'static str {
+        match self {
+            SalePhase::AwaitingCode => "awaiting_code",
+            SalePhase::Paying => "paying",
+            SalePhase::Reversing => "reversing",
+            SalePhase::InDoubt => "in_doubt",
+            SalePhase::Paid => "paid",
+            SalePhase::Declined => "declined",
+            SalePhase::Reversed => "reversed",
+            SalePhase::Cancelled => "cancelled",
+        }
+    }
+
+    /// The phase with this [`label`](Self::label).
+    pub fn from_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.label() == label)
+    }
+
+    /// Whether nothing more will happen by itself.
+    pub fn is_final(self) -> bool {
+        match self {
+            SalePhase::AwaitingCode | SalePhase::Paying | SalePhase::Reversing | SalePhase::InDoubt => false,
+            SalePhase::Paid | SalePhase::Declined | SalePhase::Reversed | SalePhase::Cancelled => true,
+        }
+    }
+}
+
+impl Money {
+    /// The name that the API uses.
+    pub fn label(self) -> &'static str {
+        match self {
+            Money::None => "none",
+            Money::Possible => "possible",
+            Money::Taken => "taken",
+            Money::Returned => "returned",
+        }
+    }
+}
+
+impl WaitingFor {
+    /// The name that the API uses.
+    pub fn label(self) -> &'static str {
+        match self {
+            WaitingFor::Scan => "scan",
+            WaitingFor::Gateway => "gateway",
+            WaitingFor::PayerPassword => "payer_password",
+        }
+    }
+}
