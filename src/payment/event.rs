@@ -9,6 +9,8 @@ pub enum Event {
     /// A valid payment code was read for this sale. The code itself travels beside the machine, never through it.
     Code(CodeHint),
     /// The gateway's word, or its silence, on a pay or query request of the attempt with this ordinal (from 1).
+    ///
+    /// An answer reaches only the process that asked: after a [`Restarted`](Event::Restarted) none comes from before.
     Answered {
         /// The attempt's ordinal, from 1.
         attempt: u8,
@@ -48,7 +50,7 @@ pub enum Asked {
 pub enum Answer {
     /// Authenticated: this order was paid, with our amount.
     Paid(Proof),
-    /// Authenticated: the payer is looking at a password or confirmation dialog (`USERPAYING`).
+    /// Authenticated: the payer is looking at a password or confirmation dialog (`USERPAYING`). Contradicts a refusal.
     AwaitingPayer,
     /// Authenticated, to a pay request only: refused with a code on the driver's allow-list. Confirmed by one query.
     Refused(Refusal),

@@ -6,7 +6,10 @@
 
 pub mod cashier;
 pub mod event;
+mod paying;
 pub mod policy;
+mod reversing;
+mod settled;
 pub mod state;
 pub mod step;
 
