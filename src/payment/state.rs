@@ -188,24 +188,24 @@ impl Payment {
         })
     }
 
-    /// The sale as the outside sees it: paid if any attempt is; else what is still open; else how it ended.
+    /// The attempt that speaks for the sale: the paid one; else the last that is still open; else the last.
+    pub fn leading(&self) -> &Attempt {
+        let paid = |attempt: &&Attempt| matches!(attempt.phase, Phase::Paid(_));
+        let open = |attempt: &&Attempt| attempt.phase.is_open();
+        let latest_first = || self.attempts.iter().rev();
+        latest_first().find(paid).or_else(|| latest_first().find(open)).unwrap_or_else(|| self.current())
+    }
+
+    /// The sale as the outside sees it: what its leading attempt is.
     pub fn phase(&self) -> SalePhase {
-        if self.paid().is_some() {
-            return SalePhase::Paid;
-        }
-        let current = self.current().phase.sale();
-        if self.current().phase.is_open() {
-            return current;
-        }
-        let open = self.attempts.iter().rev().find(|attempt| attempt.phase.is_open());
-        open.map_or(current, |attempt| attempt.phase.sale())
+        self.leading().phase.sale()
     }
 
     /// What the sale waits for, if for anything.
     pub fn waiting_for(&self) -> Option<WaitingFor> {
         match self.phase() {
             SalePhase::AwaitingCode => Some(WaitingFor::Scan),
-            SalePhase::Paying => match self.current().phase {
+            SalePhase::Paying => match self.leading().phase {
                 Phase::Paying { payer_asked: true, .. } => Some(WaitingFor::PayerPassword),
                 _ => Some(WaitingFor::Gateway),
             },
@@ -238,6 +238,20 @@ impl Attempt {
 }
 
 impl Phase {
+    /// The name that the log and the transition table use.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Phase::Armed => "armed",
+            Phase::Paying { .. } => "paying",
+            Phase::Reversing(_) => "reversing",
+            Phase::InDoubt(..) => "in_doubt",
+            Phase::Paid(_) => "paid",
+            Phase::Declined(_) => "declined",
+            Phase::Reversed(_) => "reversed",
+            Phase::Void => "void",
+        }
+    }
+
     /// Whether the machine still has something to do or to wait for here.
     pub fn is_open(&self) -> bool {
         match self {
