@@ -1,0 +1,4 @@
+//! The API as its clients meet it: the real router over a small shop that keeps sales in memory.
+
+mod payments;
+mod shop;
