@@ -182,7 +182,7 @@ impl fmt::Display for PaymentCode {
 }
 
 /// The last four digits of a payment code, all that is ever kept of one; printed as `…8406`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct CodeHint(String);
 
 impl CodeHint {

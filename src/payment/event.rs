@@ -4,7 +4,7 @@ use crate::ids::CodeHint;
 use crate::time::Timestamp;
 
 /// Everything that can reach the machine. Late, repeated and contradicting events are normal.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum Event {
     /// A valid payment code was read for this sale. The code itself travels beside the machine, never through it.
     Code(CodeHint),
@@ -37,7 +37,7 @@ pub enum Event {
 }
 
 /// The two requests that are answered with an [`Answer`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Asked {
     /// The one pay request of an attempt.
     Pay,
@@ -46,7 +46,7 @@ pub enum Asked {
 }
 
 /// The gateway's word on an order. Not knowing is an answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum Answer {
     /// Authenticated: this order was paid, with our amount.
     Paid(Proof),
@@ -71,7 +71,7 @@ pub enum Answer {
 }
 
 /// What the gateway says of a paid order.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Proof {
     /// The gateway's own number (`transaction_id`).
     pub gateway_txn: String,
@@ -84,7 +84,7 @@ pub struct Proof {
 }
 
 /// A refusal that the driver's table lists as "certainly not paid".
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Refusal {
     /// The gateway's code, `NOTENOUGH`.
     pub code: String,
@@ -126,7 +126,7 @@ pub enum Reason {
 }
 
 /// The gateway's word on a reverse request.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum ReversalAnswer {
     /// Authenticated: reversed, no need to call again (`result_code=SUCCESS`, `recall=N`).
     Done,

@@ -51,7 +51,7 @@ pub(super) fn on(mut reversal: Reversal, doubt: Option<Doubt>, event: Event, tur
             (reversal.sent_at, reversal.since, reversal.tries) = (turn.now, turn.now, 0);
             turn.ask(Effect::Query);
             *turn.wake = Some(match doubt {
-                Some(Doubt::Expired) => turn.now + WATCH_EVERY,
+                Some(Doubt::Expired) => code_dead_at(&reversal, turn),
                 Some(Doubt::TooLong | Doubt::Refused) | None => earliest(&reversal, turn),
             });
             stay(reversal, doubt)
@@ -75,15 +75,21 @@ fn awake(mut reversal: Reversal, doubt: Option<Doubt>, turn: &mut Turn) -> Phase
         }
         Some(Doubt::TooLong | Doubt::Refused) | None => doubt,
     };
+    let code_dead_at = code_dead_at(&reversal, turn);
     if doubt == Some(Doubt::Expired) {
         turn.ask(Effect::Query);
         *turn.wake = Some(turn.now + WATCH_EVERY);
     } else if turn.now >= earliest(&reversal, turn) {
         reversal.tries = reversal.tries.saturating_add(1);
         turn.ask(Effect::Reverse);
+        let first_since = reversal.tries == 1 || turn.wake.is_some_and(|wake| wake <= code_dead_at);
+        if turn.now >= code_dead_at && first_since {
+            // The code is dead now; a query that was asked before must not be the one that says so.
+            turn.ask(Effect::Query);
+        }
         let pause = turn.policy.reverse_pause(reversal.tries).max(turn.policy.answer_within);
         *turn.wake = Some(turn.now + pause);
-        come_sooner(&reversal, doubt, None, turn);
+        come_sooner(&reversal, doubt, turn.now + pause, turn);
     } else {
         *turn.wake = Some(earliest(&reversal, turn));
     }
@@ -145,17 +151,20 @@ fn query_answered(reversal: Reversal, doubt: Option<Doubt>, answer: Answer, turn
     }
 }
 
-/// No such order: final once its code is too old to arrive, unless the gateway had already said that it holds money.
+/// No such order. Final if it was asked for when its code was too old to arrive, unless the gateway had already said
+/// that it holds money.
+///
+/// The timer always rings when the code dies, and asks anew then; the answer is about that query or a later one if
+/// the timer is set beyond that moment. An answer to an earlier query can be older than the arrival of the request.
 fn not_found(reversal: Reversal, doubt: Option<Doubt>, turn: &mut Turn) -> Phase {
-    let code_dead_at = reversal.sent_at + turn.policy.code_life;
+    let code_dead_at = code_dead_at(&reversal, turn);
+    let asked_again = reversal.tries > 0 || doubt == Some(Doubt::Expired);
+    let asked_since = asked_again && turn.wake.is_some_and(|wake| wake > code_dead_at);
     let money_was_seen = reversal.why == Why::LatePaid;
-    if turn.now >= code_dead_at && !money_was_seen {
+    if turn.now >= code_dead_at && asked_since && !money_was_seen {
         return Phase::Reversed(reversal.why);
     }
     come_sooner_after_pause(&reversal, doubt, turn);
-    if turn.now < code_dead_at {
-        come_sooner(&reversal, doubt, Some(code_dead_at), turn);
-    }
     stay(reversal, doubt)
 }
 
@@ -175,24 +184,28 @@ fn only_the_transport_spoke(reversal: &Reversal, doubt: Option<Doubt>, turn: &Tu
 }
 
 fn come_sooner_after_pause(reversal: &Reversal, doubt: Option<Doubt>, turn: &mut Turn) {
-    let at = turn.now + turn.policy.reverse_pause(reversal.tries);
-    come_sooner(reversal, doubt, Some(at), turn);
+    come_sooner(reversal, doubt, turn.now + turn.policy.reverse_pause(reversal.tries), turn);
 }
 
-/// Moves the timer forward to `at`, to the call for a person at the latest; never back, so that no answer can put a
-/// reversal off, and never before the gateway takes reversals.
-fn come_sooner(reversal: &Reversal, doubt: Option<Doubt>, at: Option<Timestamp>, turn: &mut Turn) {
+/// Moves the timer forward to `at`, and to the next moment at which something else is due: the death of the code, the
+/// call for a person. Never back, so that no answer can put a reversal off; never before the gateway takes reversals.
+fn come_sooner(reversal: &Reversal, doubt: Option<Doubt>, at: Timestamp, turn: &mut Turn) {
     let call = match doubt {
         None => Some(call_manager_at(reversal, turn)),
         Some(Doubt::TooLong | Doubt::Refused) => None,
         Some(Doubt::Expired) => return,
     };
-    let soonest = turn.wake.iter().copied().chain(at).chain(call).min();
+    let code_dies = Some(code_dead_at(reversal, turn)).filter(|dies| *dies > turn.now);
+    let soonest = [Some(at), *turn.wake, code_dies, call].into_iter().flatten().min();
     *turn.wake = soonest.map(|wake| wake.max(earliest(reversal, turn)));
 }
 
 fn earliest(reversal: &Reversal, turn: &Turn) -> Timestamp {
     reversal.sent_at + turn.policy.reverse_after
+}
+
+fn code_dead_at(reversal: &Reversal, turn: &Turn) -> Timestamp {
+    reversal.sent_at + turn.policy.code_life
 }
 
 fn call_manager_at(reversal: &Reversal, turn: &Turn) -> Timestamp {

@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 ///
 /// At most one attempt is open (may still end paid) and at most one ends paid; a new attempt is armed only when the
 /// one before is declined.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Payment {
     /// What the sale costs.
     pub amount: Amount,
@@ -21,7 +21,7 @@ pub struct Payment {
 }
 
 /// One payment code with its own order number.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Attempt {
     /// Where this attempt's money is.
     pub phase: Phase,
@@ -32,7 +32,7 @@ pub struct Attempt {
 }
 
 /// Where an attempt's money is.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub enum Phase {
     /// With the payer: the intent is durable, no code was read in this life of the process.
     Armed,
@@ -62,7 +62,7 @@ pub enum Phase {
 }
 
 /// A reversal under way.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Reversal {
     /// The latest moment at which the pay request can have left.
     pub sent_at: Timestamp,

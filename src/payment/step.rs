@@ -13,11 +13,13 @@ use crate::payment::{paying, reversing, settled};
 use crate::time::Timestamp;
 
 /// What the driver must do once the new payment is durable; ordinals count from 1.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Effect {
     /// Send the one pay request of this attempt. The only effect that may precede the disk: its intent is already there.
     Pay(u8),
-    /// Ask what the gateway knows of this attempt.
+    /// Ask what the gateway knows of this attempt. Takes the place of a query of this attempt that is still under way:
+    /// the answer to an older one must not reach the machine any more, for it may describe the time before a refusal,
+    /// or before the request arrived.
     Query(u8),
     /// Ask the gateway to reverse this attempt.
     Reverse(u8),

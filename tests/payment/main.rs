@@ -1,0 +1,4 @@
+//! The payment machine on trial: its table, its stories, its weather, and every order of events that fits in a search.
+
+mod transitions;
+mod words;

@@ -1,0 +1,156 @@
+//! The table of what every phase does on every event, printed and compared: a change of behaviour is a diff of a table.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use micropayd::ids::CodeHint;
+use micropayd::money::Amount;
+use micropayd::payment::{Attempt, Doubt, Event, Payment, Phase, Policy, Proof, Reason, Reversal, Why, step};
+use micropayd::time::Timestamp;
+
+use crate::words::{self, START};
+
+const TABLE: &str = "src/payment/transitions.txt";
+
+/// A phase at a moment: `name`, the phase, the seconds since the pay request, and when the timer is set to ring.
+struct Situation {
+    name: &'static str,
+    phase: Phase,
+    now_s: u64,
+    wake_s: Option<u64>,
+}
+
+fn situations() -> Vec<Situation> {
+    let paying = |payer_asked, refusal, interrupted| Phase::Paying {
+        sent_at: START,
+        payer_asked,
+        refusal,
+        interrupted,
+    };
+    let expired = || Some(words::refusal("AUTHCODEEXPIRE", Reason::CodeExpired));
+    let reversal = |why, since_s: u64, tries| Reversal {
+        sent_at: START,
+        since: START + Duration::from_secs(since_s),
+        tries,
+        why,
+        refused: None,
+    };
+    let refused =
+        |reversal| Reversal { refused: Some(words::refusal("TRADE_ERROR", Reason::Other)), ..reversal };
+    let proof = Proof { gateway_txn: "42000".to_owned(), paid_at: START, payer_paid: 1250, coupon: 0 };
+    let day = 24 * 60 * 60;
+    let is = |name, phase, now_s, wake_s| Situation { name, phase, now_s, wake_s };
+    vec![
+        is("armed", Phase::Armed, 600, Some(600)),
+        is("paying, no answer yet", paying(false, None, false), 10, Some(10)),
+        is("paying, time is up", paying(false, None, false), 45, Some(45)),
+        is("paying, payer asked for a password", paying(true, None, false), 10, Some(10)),
+        is("paying, refused and not yet confirmed", paying(false, expired(), false), 10, Some(10)),
+        is("paying, interrupted by a restart", paying(false, None, true), 10, Some(10)),
+        is("reversing, too soon to ask", Phase::Reversing(reversal(Why::Cancelled, 2, 0)), 3, Some(15)),
+        is("reversing, first time", Phase::Reversing(reversal(Why::Cancelled, 2, 0)), 15, Some(15)),
+        is("reversing, asked", Phase::Reversing(reversal(Why::GaveUp, 45, 1)), 46, Some(65)),
+        is("reversing, the code dies", Phase::Reversing(reversal(Why::GaveUp, 45, 2)), 65, Some(65)),
+        is(
+            "reversing, asked since the code died",
+            Phase::Reversing(reversal(Why::GaveUp, 45, 3)),
+            66,
+            Some(95),
+        ),
+        is("reversing, refused", Phase::Reversing(refused(reversal(Why::GaveUp, 45, 3))), 66, Some(95)),
+        is("reversing, money seen late", Phase::Reversing(reversal(Why::LatePaid, 0, 3)), 66, Some(95)),
+        is("reversing, for ten minutes", Phase::Reversing(reversal(Why::GaveUp, 45, 9)), 645, Some(645)),
+        is(
+            "in doubt, too long",
+            Phase::InDoubt(reversal(Why::GaveUp, 45, 9), Doubt::TooLong),
+            900,
+            Some(900),
+        ),
+        is(
+            "in doubt, refused",
+            Phase::InDoubt(refused(reversal(Why::GaveUp, 45, 9)), Doubt::Refused),
+            900,
+            Some(900),
+        ),
+        is(
+            "in doubt, for seven days",
+            Phase::InDoubt(reversal(Why::GaveUp, 45, 2000), Doubt::TooLong),
+            7 * day,
+            Some(7 * day),
+        ),
+        is(
+            "in doubt, expired",
+            Phase::InDoubt(reversal(Why::GaveUp, 45, 2000), Doubt::Expired),
+            8 * day,
+            Some(8 * day),
+        ),
+        is("paid", Phase::Paid(proof), 60, None),
+        is("declined", Phase::Declined(words::refusal("AUTHCODEEXPIRE", Reason::CodeExpired)), 60, None),
+        is("reversed", Phase::Reversed(Why::GaveUp), 90, None),
+        is("void", Phase::Void, 600, None),
+    ]
+}
+
+#[test]
+fn every_phase_answers_every_event_as_the_table_says() {
+    let mut table = String::from(
+        "What every phase does on every event. Printed by a test; `UPDATE=1 cargo test --test payment` rewrites it.\n\
+         \n\
+         Times are seconds since the pay request; `*` marks what must be durable before its effects are carried out;\n\
+         `next` is when the timer rings then. The sale takes one code only (a sale that may rescan is in the stories).\n",
+    );
+    for situation in situations() {
+        let at = words::clock(START + Duration::from_secs(situation.now_s));
+        let wake = situation.wake_s.map_or("no timer".to_owned(), |wake| format!("timer set to {wake}"));
+        let title = format!("{} at {at}, {wake}", situation.name);
+        writeln!(table, "\n{title}\n{}", "-".repeat(title.len())).unwrap();
+        // Events with the same reaction share a block, answers to the same request a line.
+        let mut blocks: Vec<(String, Vec<(&str, String)>)> = Vec::new();
+        for (kind, name, event) in words::events(1) {
+            let reaction = reaction(&situation, event);
+            let at = blocks.iter().position(|(other, _)| *other == reaction).unwrap_or_else(|| {
+                blocks.push((reaction, Vec::new()));
+                blocks.len() - 1
+            });
+            let lines = &mut blocks[at].1;
+            match lines.iter_mut().find(|(other, _)| *other == kind) {
+                Some((_, names)) => write!(names, ", {name}").unwrap(),
+                None => lines.push((kind, name.to_owned())),
+            }
+        }
+        blocks.sort_by_key(|(reaction, _)| reaction == NOTHING);
+        for (reaction, lines) in blocks {
+            writeln!(table, "{reaction}").unwrap();
+            for (kind, names) in lines {
+                let colon = if names.is_empty() { "" } else { ": " };
+                writeln!(table, "      {kind}{colon}{names}").unwrap();
+            }
+        }
+    }
+    words::compare_with_file(TABLE, &table);
+}
+
+const NOTHING: &str = "   nothing";
+
+fn reaction(situation: &Situation, event: Event) -> String {
+    let now = START + Duration::from_secs(situation.now_s);
+    let wake = situation.wake_s.map(|s| START + Duration::from_secs(s));
+    let hint = CodeHint::from_digits("8406");
+    let attempt = Attempt { phase: situation.phase.clone(), hint, wake };
+    let before = Payment { amount: Amount::from_fen(1250).unwrap(), single: true, attempts: vec![attempt] };
+    let step = step(before.clone(), event, now, &Policy::default());
+    if step.payment == before && step.effects.is_empty() {
+        return NOTHING.to_owned();
+    }
+    let after = step.payment.current();
+    let mark = if step.durable { "*" } else { " " };
+    let mut reaction = format!("{mark}  {}", words::phase(&after.phase));
+    for effect in &step.effects {
+        write!(reaction, ", {}", words::effect(*effect, 1)).unwrap();
+    }
+    let next: Option<Timestamp> = after.wake;
+    if let Some(next) = next {
+        write!(reaction, "; next {}", words::clock(next)).unwrap();
+    }
+    reaction
+}
