@@ -11,7 +11,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::api::problem::{self, Problem};
+use crate::api::problem::{self, Failure};
 use crate::money::Amount;
 
 /// The largest body that is read. The largest honest one has some 700 bytes.
@@ -23,15 +23,15 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// A body that knows how to read itself.
 pub trait Read: Sized {
     /// Takes what it needs; unknown fields are refused by the caller.
-    fn read(fields: &mut Fields) -> Result<Self, Problem>;
+    fn read(fields: &mut Fields) -> Result<Self, Failure>;
 }
 
 /// A JSON body, strictly read.
 pub struct Strict<T>(pub T);
 
 impl<S: Sync, T: Read> FromRequest<S> for Strict<T> {
-    type Rejection = Problem;
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+    type Rejection = Failure;
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         if !is_json(&parts.headers) {
             return Err(problem::MEDIA_TYPE.because("expected Content-Type: application/json"));
@@ -45,8 +45,8 @@ impl<S: Sync, T: Read> FromRequest<S> for Strict<T> {
 pub struct NoBody;
 
 impl<S: Sync> FromRequest<S> for NoBody {
-    type Rejection = Problem;
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
+    type Rejection = Failure;
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         if parts.headers.contains_key(header::CONTENT_TYPE) && !is_json(&parts.headers) {
             return Err(problem::MEDIA_TYPE.because("expected Content-Type: application/json, or no body"));
@@ -65,13 +65,13 @@ impl<S: Sync> FromRequest<S> for NoBody {
 struct Nothing;
 
 impl Read for Nothing {
-    fn read(_: &mut Fields) -> Result<Self, Problem> {
+    fn read(_: &mut Fields) -> Result<Self, Failure> {
         Ok(Nothing)
     }
 }
 
 /// Reads a JSON object into `T`.
-pub fn parse<T: Read>(bytes: &[u8]) -> Result<T, Problem> {
+pub fn parse<T: Read>(bytes: &[u8]) -> Result<T, Failure> {
     let mut fields: Fields = serde_json::from_slice(bytes).map_err(|error| {
         // serde_json's own text can quote the body, which can hold a payment code: only the place is told.
         let what = match error.classify() {
@@ -100,7 +100,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The whole body, wiped when dropped.
-async fn collect(headers: &HeaderMap, body: Body) -> Result<Zeroizing<Vec<u8>>, Problem> {
+async fn collect(headers: &HeaderMap, body: Body) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let too_large = || problem::TOO_LARGE.because(format!("expected at most {BODY_MAX} bytes"));
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -139,7 +139,7 @@ pub struct Fields {
 
 impl Fields {
     /// The parameters of `uri`'s query.
-    pub fn of_query(uri: &Uri) -> Result<Self, Problem> {
+    pub fn of_query(uri: &Uri) -> Result<Self, Failure> {
         let wrong = |detail: &str| problem::INVALID_QUERY.because(detail);
         let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|_| wrong("expected name=value pairs, percent-encoded UTF-8"))?;
@@ -161,7 +161,7 @@ impl Fields {
     }
 
     /// A text of 1 to `longest` characters without control characters.
-    pub fn text(&mut self, name: &'static str, longest: usize) -> Result<Option<String>, Problem> {
+    pub fn text(&mut self, name: &'static str, longest: usize) -> Result<Option<String>, Failure> {
         let expected = format!("a text of 1 to {longest} characters");
         let text = match self.take(name) {
             None => return Ok(None),
@@ -181,7 +181,7 @@ impl Fields {
     }
 
     /// A text that is wiped when dropped and is never quoted.
-    pub fn secret(&mut self, name: &'static str) -> Result<Option<Zeroizing<String>>, Problem> {
+    pub fn secret(&mut self, name: &'static str) -> Result<Option<Zeroizing<String>>, Failure> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(Zeroizing::new(text))),
@@ -190,7 +190,7 @@ impl Fields {
     }
 
     /// An amount: a whole, positive number of fen. Never a text, never a fraction.
-    pub fn amount(&mut self, name: &'static str) -> Result<Amount, Problem> {
+    pub fn amount(&mut self, name: &'static str) -> Result<Amount, Failure> {
         const EXPECTED: &str = "a whole number of fen, 1 to 4294967295 (12.50 yuan is 1250)";
         let got = match self.take(name) {
             None => "nothing".to_owned(),
@@ -217,7 +217,7 @@ impl Fields {
     }
 
     /// Refuses whatever was not taken.
-    pub fn end(&mut self) -> Result<(), Problem> {
+    pub fn end(&mut self) -> Result<(), Failure> {
         match self.left.first() {
             None => Ok(()),
             Some((name, _)) => {
@@ -225,19 +225,15 @@ impl Fields {
                     if self.known.is_empty() { "no fields".to_owned() } else { self.known.join(", ") };
                 let name = shown(name);
                 Err(problem::INVALID_FIELD
-                    .because(format!("field {name:?} is not known, expected {known}"))
+                    .because(format!("{name:?} is not known, expected {known}"))
                     .field(name))
             }
         }
     }
 
     /// The same, for a query.
-    pub fn end_query(mut self) -> Result<(), Problem> {
-        self.end().map_err(|unknown| {
-            let detail = unknown.detail.replacen("field", "parameter", 1);
-            let field = unknown.field.unwrap_or_default();
-            problem::INVALID_QUERY.because(detail).field(field)
-        })
+    pub fn end_query(mut self) -> Result<(), Failure> {
+        self.end().map_err(|unknown| unknown.kind(&problem::INVALID_QUERY))
     }
 }
 
@@ -280,7 +276,7 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 /// A field that cannot be used.
-pub fn invalid(name: &str, expected: &str, got: &str) -> Problem {
+pub fn invalid(name: &str, expected: &str, got: &str) -> Failure {
     problem::INVALID_FIELD.because(format!("field {name}: expected {expected}, got {got}")).field(name)
 }
 
@@ -311,10 +307,11 @@ fn shown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::problem::Problem;
 
     struct Priced(Amount);
     impl Read for Priced {
-        fn read(fields: &mut Fields) -> Result<Self, Problem> {
+        fn read(fields: &mut Fields) -> Result<Self, Failure> {
             fields.amount("amount").map(Priced)
         }
     }
@@ -322,7 +319,7 @@ mod tests {
     fn refusal(body: &str) -> Problem {
         match parse::<Priced>(body.as_bytes()) {
             Ok(priced) => panic!("{body} was taken as {}", priced.0),
-            Err(problem) => problem,
+            Err(failure) => failure.into(),
         }
     }
 
@@ -358,7 +355,7 @@ mod tests {
     fn a_field_that_is_unknown_or_there_twice_is_refused() {
         assert_eq!(
             refusal(r#"{"amount": 1, "ammount": 2}"#).detail,
-            r#"field "ammount" is not known, expected amount"#
+            r#""ammount" is not known, expected amount"#
         );
         assert_eq!(refusal(r#"{"amount": 1, "amount": 2}"#).code, "malformed_json");
         for not_an_object in

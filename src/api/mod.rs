@@ -21,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::body::Fields;
-use crate::api::problem::Problem;
+use crate::api::problem::Failure;
 use crate::ids::{SaleId, TerminalId};
 use crate::input::{Command, Inbox, Input, Notices, Reply};
 use crate::payment::Policy;
@@ -100,18 +100,18 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(till::readyz))
 }
 
-async fn no_such_route(request: Request) -> Problem {
+async fn no_such_route(request: Request) -> Failure {
     let path: String = request.uri().path().chars().take(64).filter(|c| !c.is_ascii_digit()).collect();
     problem::NO_SUCH_ROUTE.because(format!("nothing answers {} {path:?}", request.method()))
 }
 
-async fn method_not_allowed(request: Request) -> Problem {
+async fn method_not_allowed(request: Request) -> Failure {
     problem::METHOD.because(format!("this route does not take {}", request.method()))
 }
 
 impl Api {
     /// Asks the loop. The reply to a command that may have been taken up, but did not come, is [`problem::SILENT`].
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Problem> {
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
         let sent = tokio::time::timeout(LOOP_WITHIN, self.shop.inbox.reserve()).await;
         match sent {
@@ -136,7 +136,7 @@ impl Api {
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Records) -> Result<T, RecordsError> + Send + 'static,
-    ) -> Result<T, Problem> {
+    ) -> Result<T, Failure> {
         let unreadable = |why: String| problem::JOURNAL_UNREADABLE.because(why).money(view::Money::Possible);
         let place = Arc::clone(&self.reads).acquire_owned().await.map_err(|e| unreadable(e.to_string()))?;
         let records = Arc::clone(&self.shop.records);
@@ -152,7 +152,7 @@ impl Api {
     }
 
     /// The sale with this id, or with an attempt of this order number.
-    async fn sale(&self, id: &Id) -> Result<Sale, Problem> {
+    async fn sale(&self, id: &Id) -> Result<Sale, Failure> {
         let text = id.0.clone();
         let found = self.read(move |records| id_from_text(&text, records)).await?;
         found.ok_or_else(|| problem::NEVER_SEEN.because("no payment with this id"))
@@ -163,14 +163,14 @@ impl Api {
         &self,
         id: &Id,
         command: impl FnOnce(SaleId, Reply<Result<Sale, crate::input::Refused>>) -> Command,
-    ) -> Result<Sale, Problem> {
+    ) -> Result<Sale, Failure> {
         let sale = self.sale(id).await?;
         let name = sale.id.clone();
         let asked = self.ask(|reply| command(name, reply)).await;
         let money = sale.payment.money().into();
         asked.map_err(|problem| problem.money(money).of(&sale.id))?.map_err(|refused| {
-            let problem = Problem::from(refused).money(money);
-            if problem.id.is_some() { problem } else { problem.of(&sale.id) }
+            let problem = Failure::from(refused).money(money);
+            if problem.names_a_payment() { problem } else { problem.of(&sale.id) }
         })
     }
 
@@ -179,7 +179,7 @@ impl Api {
     }
 
     /// The language that `lang` asks for, else the shop's.
-    fn language(&self, query: &mut Fields) -> Result<Language, Problem> {
+    fn language(&self, query: &mut Fields) -> Result<Language, Failure> {
         match query.parameter("lang").as_deref() {
             None => Ok(self.shop.language),
             Some("zh-CN" | "zh") => Ok(Language::Chinese),
@@ -195,8 +195,8 @@ impl Api {
 pub(crate) struct Id(String);
 
 impl<S: Sync + Send> FromRequestParts<S> for Id {
-    type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(id)) => Ok(Self(id)),
             Err(_) => Err(problem::NEVER_SEEN.because("no payment with this id")),

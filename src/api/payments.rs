@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::api::body::{Fields, NoBody, Read, Strict, invalid};
-use crate::api::problem::{self, Problem};
+use crate::api::problem::{self, Failure, Problem};
 use crate::api::view::{Life, Payment, Payments, Step};
 use crate::api::{Api, Id};
 use crate::ids::PaymentCode;
@@ -45,7 +45,7 @@ pub(crate) struct NewPayment {
 }
 
 impl Read for NewPayment {
-    fn read(fields: &mut Fields) -> Result<Self, Problem> {
+    fn read(fields: &mut Fields) -> Result<Self, Failure> {
         let subject = fields.text("subject", SUBJECT_BYTES_MAX)?;
         if let Some(bytes) = subject.as_ref().map(String::len).filter(|bytes| *bytes > SUBJECT_BYTES_MAX) {
             let expected = format!("at most {SUBJECT_BYTES_MAX} bytes of UTF-8");
@@ -61,7 +61,7 @@ impl Read for NewPayment {
 }
 
 /// Takes a payment code out of a body. It is never quoted, whatever it looks like.
-pub(crate) fn code(fields: &mut Fields, name: &'static str) -> Result<Option<PaymentCode>, Problem> {
+pub(crate) fn code(fields: &mut Fields, name: &'static str) -> Result<Option<PaymentCode>, Failure> {
     let Some(text) = fields.secret(name)? else { return Ok(None) };
     let code = PaymentCode::parse(&text);
     code.map(Some).map_err(|error| problem::NOT_A_CODE.because(error.to_string()).field(name))
@@ -90,7 +90,7 @@ pub(crate) async fn open(
     uri: Uri,
     headers: HeaderMap,
     Strict(wanted): Strict<NewPayment>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Failure> {
     let mut query = Fields::of_query(&uri)?;
     let (wait, language) = (wait(&mut query)?, api.language(&mut query)?);
     query.end_query()?;
@@ -108,7 +108,7 @@ pub(crate) async fn open(
         Err(Refused::KeyReused(id)) => {
             let named = id.clone();
             let money = api.read(move |records| records.sale(&named)).await.ok().flatten();
-            let problem = Problem::from(Refused::KeyReused(id));
+            let problem = Failure::from(Refused::KeyReused(id));
             return Err(match money {
                 Some(sale) => problem.money(sale.payment.money().into()),
                 None => problem,
@@ -141,7 +141,7 @@ pub(crate) async fn open(
         (status = 404, description = "never_seen: nothing was ever taken under this reference or key", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<Payments>, Problem> {
+pub(crate) async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<Payments>, Failure> {
     let mut query = Fields::of_query(&uri)?;
     let language = api.language(&mut query)?;
     let wrong = |name: &'static str, expected: &str| {
@@ -211,7 +211,7 @@ pub(crate) async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<Paymen
         (status = 404, description = "never_seen: nothing was ever taken under this id", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn show(State(api): State<Api>, id: Id, uri: Uri) -> Result<Json<Payment>, Problem> {
+pub(crate) async fn show(State(api): State<Api>, id: Id, uri: Uri) -> Result<Json<Payment>, Failure> {
     let mut query = Fields::of_query(&uri)?;
     let (wait, language) = (wait(&mut query)?, api.language(&mut query)?);
     query.end_query()?;
@@ -233,7 +233,7 @@ pub(crate) async fn show(State(api): State<Api>, id: Id, uri: Uri) -> Result<Jso
         (status = 404, description = "never_seen", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn life(State(api): State<Api>, id: Id, uri: Uri) -> Result<Json<Life>, Problem> {
+pub(crate) async fn life(State(api): State<Api>, id: Id, uri: Uri) -> Result<Json<Life>, Failure> {
     let mut query = Fields::of_query(&uri)?;
     let language = api.language(&mut query)?;
     query.end_query()?;
@@ -253,7 +253,7 @@ pub(crate) async fn life(State(api): State<Api>, id: Id, uri: Uri) -> Result<Jso
         (status = 409, description = "not_now: it is final already", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn cancel(State(api): State<Api>, id: Id, _: NoBody) -> Result<Response, Problem> {
+pub(crate) async fn cancel(State(api): State<Api>, id: Id, _: NoBody) -> Result<Response, Failure> {
     let sale = api.about(&id, Command::Cancel).await?;
     Ok((StatusCode::ACCEPTED, Json(api.view(&sale, api.shop.language))).into_response())
 }
@@ -268,13 +268,13 @@ pub(crate) async fn cancel(State(api): State<Api>, id: Id, _: NoBody) -> Result<
         (status = 409, description = "not_now", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn check(State(api): State<Api>, id: Id, _: NoBody) -> Result<Response, Problem> {
+pub(crate) async fn check(State(api): State<Api>, id: Id, _: NoBody) -> Result<Response, Failure> {
     let sale = api.about(&id, Command::Check).await?;
     Ok((StatusCode::ACCEPTED, Json(api.view(&sale, api.shop.language))).into_response())
 }
 
 /// How long to hold the request open; more than [`WAIT_MAX`] is taken as that.
-fn wait(query: &mut Fields) -> Result<Duration, Problem> {
+fn wait(query: &mut Fields) -> Result<Duration, Failure> {
     match query.parameter("wait") {
         None => Ok(Duration::ZERO),
         Some(seconds) => match seconds.parse::<u32>() {
@@ -287,7 +287,7 @@ fn wait(query: &mut Fields) -> Result<Duration, Problem> {
 }
 
 /// The `Idempotency-Key`: 1 to 255 printable ASCII characters.
-fn idempotency_key(headers: &HeaderMap) -> Result<String, Problem> {
+fn idempotency_key(headers: &HeaderMap) -> Result<String, Failure> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let Some(key) = keys.next() else {
         return Err(problem::KEY_MISSING

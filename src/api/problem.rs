@@ -77,12 +77,12 @@ macro_rules! kinds {
     ($($name:ident: $code:literal, $status:ident, $retry:ident, $title:literal, $help:literal;)*) => {
         $(
             #[doc = $title]
-            pub const $name: Kind = Kind {
+            pub static $name: Kind = Kind {
                 code: $code, status: StatusCode::$status, title: $title, retry: Retry::$retry, help: $help,
             };
         )*
         /// Every kind of problem.
-        pub const ALL: &[Kind] = &[$($name),*];
+        pub static ALL: &[&Kind] = &[$(&$name),*];
     };
 }
 
@@ -147,25 +147,24 @@ kinds! {
         "A token is required here", "send Authorization: Bearer and one of the tokens of [api]";
 }
 
+/// A problem at hand: what a handler returns, small, and what becomes a [`Problem`] on its way out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    kind: &'static Kind,
+    detail: String,
+    money: Money,
+    id: Option<String>,
+    field: Option<String>,
+}
+
 impl Kind {
     /// The problem in this case.
-    pub fn because(self, detail: impl Into<String>) -> Problem {
-        Problem {
-            kind: format!("urn:micropayd:problem:{}", self.code),
-            title: self.title.to_owned(),
-            status: self.status.as_u16(),
-            detail: detail.into(),
-            code: self.code.to_owned(),
-            money: Money::None,
-            retry: self.retry,
-            help: self.help.to_owned(),
-            id: None,
-            field: None,
-        }
+    pub fn because(&'static self, detail: impl Into<String>) -> Failure {
+        Failure { kind: self, detail: detail.into(), money: Money::None, id: None, field: None }
     }
 }
 
-impl Problem {
+impl Failure {
     /// The same, about this payment.
     pub fn of(mut self, id: &SaleId) -> Self {
         self.id = Some(id.to_string());
@@ -183,10 +182,39 @@ impl Problem {
         self.money = money;
         self
     }
+
+    /// Whether it says which payment it is about.
+    pub fn names_a_payment(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// The same problem, as another kind.
+    pub fn kind(mut self, kind: &'static Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        let Failure { kind, detail, money, id, field } = failure;
+        Self {
+            kind: format!("urn:micropayd:problem:{}", kind.code),
+            title: kind.title.to_owned(),
+            status: kind.status.as_u16(),
+            detail,
+            code: kind.code.to_owned(),
+            money,
+            retry: kind.retry,
+            help: kind.help.to_owned(),
+            id,
+            field,
+        }
+    }
 }
 
 /// A refusal of the loop. Nothing was done.
-impl From<Refused> for Problem {
+impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Busy(id) => BUSY.because(format!("payment {id} is in hand, expected none")).of(&id),
@@ -205,11 +233,11 @@ impl From<Refused> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.kind.status;
         let location = self.id.as_ref().and_then(|id| format!("/v1/payments/{id}").parse().ok());
-        let mut response = (status, Json(self)).into_response();
+        let mut response = (status, Json(Problem::from(self))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(location) = location {

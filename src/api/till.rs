@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::api::Api;
 use crate::api::body::{Fields, Read, Strict, invalid};
 use crate::api::payments::code;
-use crate::api::problem::{self, Problem};
+use crate::api::problem::{self, Failure, Problem};
 use crate::api::view::Payment;
 use crate::ids::PaymentCode;
 use crate::input::{self, Command, DeviceKind, ObligationKind};
@@ -23,7 +23,7 @@ pub(crate) struct Scanned {
 }
 
 impl Read for Scanned {
-    fn read(fields: &mut Fields) -> Result<Self, Problem> {
+    fn read(fields: &mut Fields) -> Result<Self, Failure> {
         let code = code(fields, "code")?;
         Ok(Self { code: code.ok_or_else(|| invalid("code", "a text of 16 to 24 digits", "nothing"))? })
     }
@@ -42,7 +42,7 @@ impl Read for Scanned {
 pub(crate) async fn scan(
     State(api): State<Api>,
     Strict(scanned): Strict<Scanned>,
-) -> Result<Json<Payment>, Problem> {
+) -> Result<Json<Payment>, Failure> {
     let sale = api.ask(|reply| Command::Scan(scanned.code, reply)).await??;
     Ok(Json(api.view(&sale, api.shop.language)))
 }
@@ -250,7 +250,7 @@ pub(crate) fn gateway(status: &input::Status) -> Gateway {
         (status = 503, description = "terminal_silent, stopping", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn status(State(api): State<Api>) -> Result<Json<Status>, Problem> {
+pub(crate) async fn status(State(api): State<Api>) -> Result<Json<Status>, Failure> {
     let status = api.ask(Command::Status).await?;
     Ok(Json(Status::of(&api, &status)))
 }
@@ -279,7 +279,7 @@ pub(crate) async fn healthz() -> Json<Well> {
         (status = 503, description = "not_ready and why, terminal_silent, stopping", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Well>, Problem> {
+pub(crate) async fn readyz(State(api): State<Api>) -> Result<Json<Well>, Failure> {
     match api.ask(Command::Status).await?.refuses_sales {
         None => Ok(Json(Well { status: "ok".to_owned() })),
         Some(why) => Err(problem::NOT_READY.because(why)),

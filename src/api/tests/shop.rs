@@ -77,8 +77,7 @@ impl Records for Mutex<Book> {
         Ok(self.read()?.steps.len() as u64)
     }
     fn totals(&self, _day: Day) -> Result<Totals, RecordsError> {
-        self.read()?;
-        Ok(Totals { paid_count: 3, paid_fen: 3750, coupon_fen: 100 })
+        self.read().map(|_| Totals { paid_count: 3, paid_fen: 3750, coupon_fen: 100 })
     }
 }
 
