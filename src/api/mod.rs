@@ -4,8 +4,10 @@
 //! the loop from the moment it is asked for, so a client that hangs up changes nothing.
 
 pub mod body;
+pub mod events;
 pub mod payments;
 pub mod problem;
+pub mod receipts;
 pub mod till;
 pub mod view;
 
@@ -74,11 +76,16 @@ pub struct Shop {
 pub(crate) struct Api {
     shop: Arc<Shop>,
     reads: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
 }
 
 /// The whole API as a service.
 pub fn router(shop: Shop) -> Router {
-    let api = Api { shop: Arc::new(shop), reads: Arc::new(Semaphore::new(READS_MAX)) };
+    let api = Api {
+        shop: Arc::new(shop),
+        reads: Arc::new(Semaphore::new(READS_MAX)),
+        followers: Arc::new(Semaphore::new(events::FOLLOWERS_MAX)),
+    };
     let (routes, _described) = described().split_for_parts();
     routes.fallback(no_such_route).method_not_allowed_fallback(method_not_allowed).with_state(api)
 }
@@ -94,6 +101,12 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(payments::life))
         .routes(routes!(payments::cancel))
         .routes(routes!(payments::check))
+        .routes(routes!(receipts::reprint))
+        .routes(routes!(receipts::text))
+        .routes(routes!(receipts::picture))
+        .routes(routes!(receipts::drawer))
+        .routes(routes!(receipts::report))
+        .routes(routes!(events::events))
         .routes(routes!(till::scan))
         .routes(routes!(till::status))
         .routes(routes!(till::healthz))
