@@ -1,3 +1,7 @@
 //! The program: arguments, exit codes, the error chain.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    micropayd::cli::main(std::env::args_os())
+}

@@ -10,7 +10,7 @@ use super::Surroundings;
 use super::certificate::{self, Identity, Standing};
 use super::problem::Weight;
 use super::secret_file::Guard;
-use super::section::Section;
+use super::section::{Entry, Section};
 
 /// Where the API listens when nothing else is said.
 pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
@@ -41,14 +41,19 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-pub fn read(section: Section<'_>, around: &Surroundings) -> Option<Api> {
+/// `listen` alone.
+pub fn listen(section: &Section<'_>) -> Option<Entry<SocketAddr>> {
     let help = "write listen = \"127.0.0.1:7780\"";
-    let listen = section.parsed("listen", help, |text| {
+    section.parsed("listen", help, |text| {
         let numbers = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
         numbers.as_deref().unwrap_or(text).parse::<SocketAddr>().map_err(|_| {
             format!("{text:?} is not an address and port, expected a form like \"127.0.0.1:7780\"")
         })
-    });
+    })
+}
+
+pub fn read(section: Section<'_>, around: &Surroundings) -> Option<Api> {
+    let listen = listen(&section);
     let tokens = tokens(&section);
     let tls = tls(&section, around);
     if let Some(entry) = &listen

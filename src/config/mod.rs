@@ -18,7 +18,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use api::Api;
+pub use api::{Api, LISTEN};
 pub use problem::{Problem, Problems, Spot, Weight};
 pub use wechat::{BASE_URLS, Wechat};
 
@@ -169,6 +169,16 @@ impl Config {
     pub fn refuses_sales(&self) -> Option<String> {
         self.remarks.iter().find(|problem| problem.weight == Weight::NoSales).map(ToString::to_string)
     }
+}
+
+/// Where the API listens according to `path`, for callers that may not read its keys; `None` if the file says nothing
+/// usable.
+pub fn listen_of(path: &Path) -> Option<std::net::SocketAddr> {
+    let tree = tree::read(path).ok()?;
+    let found: Found = RefCell::default();
+    let top = Section::new("", &tree, Spot { file: Arc::from(path), line: None }, &found);
+    let listen = api::listen(&top.section("api"))?;
+    Some(listen.value)
 }
 
 fn terminal(section: Section<'_>, around: &Surroundings) -> Option<Terminal> {

@@ -1,0 +1,118 @@
+//! The log on stderr: plain lines for people, `<N>` priorities without time and colour under systemd's journal.
+
+use std::fmt;
+use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, time::FormatTime, time::SystemTime};
+use tracing_subscriber::registry::LookupSpan;
+
+/// The environment variable with the log's filter, like `debug` or `info,micropayd::scanner=debug`.
+pub const FILTER: &str = "MICROPAYD_LOG";
+
+/// Starts the log, once. A filter that is not understood is said and replaced by `info`.
+pub fn log_to_stderr() {
+    let wanted = std::env::var(FILTER).unwrap_or_default();
+    let wanted = if wanted.trim().is_empty() { "info".to_owned() } else { wanted };
+    let (filter, wrong) = match EnvFilter::try_new(&wanted) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info"), Some(error)),
+    };
+    let style = if to_journal() {
+        Style::Journal
+    } else if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        Style::Colour
+    } else {
+        Style::Plain
+    };
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(style == Style::Colour)
+        .event_format(Lines(style));
+    // A second start, in a test, keeps the first.
+    let _ = log.try_init();
+    if let Some(error) = wrong {
+        tracing::warn!(
+            "{FILTER} is not understood: {error}; expected a form like info,micropayd::scanner=debug"
+        );
+    }
+}
+
+/// Makes panics say where they are and only texts that stand in the program: a formatted one could hold anything.
+pub fn guard_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        let what = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("see the place");
+        let line = format!(
+            "error: program is at fault at {at}: {what}\nhelp: report this line; open payments are kept\n"
+        );
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }));
+}
+
+/// Whether stderr is the stream that systemd connected to its journal: `$JOURNAL_STREAM` names device and inode.
+fn to_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(about) = rustix::fs::fstat(std::io::stderr().as_fd()) else { return false };
+    stream == format!("{}:{}", about.st_dev, about.st_ino)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Journal,
+    Colour,
+    Plain,
+}
+
+/// One event a line.
+struct Lines(Style);
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = *event.metadata().level();
+        match self.0 {
+            // sd-daemon(3): the journal takes the priority from this prefix, and adds the time itself.
+            Style::Journal => write!(writer, "<{}>", priority(level))?,
+            Style::Colour | Style::Plain => {
+                SystemTime.format_time(&mut writer)?;
+                let colour = match level {
+                    Level::ERROR => "31",
+                    Level::WARN => "33",
+                    Level::INFO => "32",
+                    Level::DEBUG | Level::TRACE => "2",
+                };
+                if self.0 == Style::Colour {
+                    write!(writer, " \x1b[{colour}m{level:>5}\x1b[0m ")?;
+                } else {
+                    write!(writer, " {level:>5} ")?;
+                }
+            }
+        }
+        let mut text = String::new();
+        context.field_format().format_fields(Writer::new(&mut text), event)?;
+        // The journal would take the second line for an event of its own, with no priority.
+        writeln!(writer, "{}", text.replace('\n', "; "))
+    }
+}
+
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
