@@ -1,16 +1,53 @@
 //! `[[scanner]]` and `[printer]`: which devices, and how to reach them. A device that is absent is not a mistake.
 
 use super::section::Section;
+use crate::scanner::{End, Kind};
 use crate::{printer, scanner};
 
 pub fn scanner(section: Section<'_>) -> Option<scanner::Settings> {
-    section.choice("kind", &[("serial", ()), ("evdev", ()), ("hidpos", ())]);
+    let default = scanner::Settings::default();
+    let kinds = [("serial", Kind::Serial), ("evdev", Kind::Evdev), ("hidpos", Kind::Hidpos)];
+    let kind = section.choice("kind", &kinds);
     section.missing("kind", "write kind = \"serial\", \"evdev\" or \"hidpos\"");
-    section.path("path");
+    let path = section.text("path");
     section.missing("path", "write path = \"/dev/serial/by-id/usb-…\"");
-    section.number("baud", 1, 4_000_000);
+    let ends = [
+        ("auto", End::Auto),
+        ("cr", End::Newline),
+        ("lf", End::Newline),
+        ("crlf", End::Newline),
+        ("tab", End::Tab),
+        ("nul", End::Nul),
+        ("etx", End::Etx),
+        ("idle", End::Idle),
+    ];
+    let bytes = |key| section.text(key).map(|entry| entry.value.into_bytes()).unwrap_or_default();
+    let settings = scanner::Settings {
+        name: section.text("name").map(|entry| entry.value).unwrap_or_default(),
+        kind: kind.as_ref().map_or(default.kind, |entry| entry.value),
+        path: path.as_ref().map(|entry| entry.value.clone()).unwrap_or_default(),
+        baud: section
+            .number("baud", 50, 4_000_000)
+            .and_then(|entry| u32::try_from(entry.value).ok())
+            .unwrap_or(default.baud),
+        end: section.choice("end", &ends).map_or(default.end, |entry| entry.value),
+        prefix: bytes("prefix"),
+        suffix: bytes("suffix"),
+        gap: section.duration("gap").map(|entry| entry.value),
+    };
+    if path.is_some() && kind.is_some() {
+        check(&section, settings.check());
+    }
     section.finish();
-    Some(scanner::Settings {})
+    Some(settings)
+}
+
+/// Says what a door says about its settings as a whole.
+fn check(section: &Section<'_>, checked: Result<(), String>) {
+    if let Err(text) = checked {
+        let (what, help) = text.split_once("\nhelp: ").unwrap_or((&text, "write what is expected"));
+        section.problem(what, help);
+    }
 }
 
 pub fn printer(section: Section<'_>) -> Option<printer::Settings> {
