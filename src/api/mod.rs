@@ -4,7 +4,11 @@
 //! the loop from the moment it is asked for, so a client that hangs up changes nothing.
 
 pub mod body;
+mod door;
 pub mod events;
+pub mod guard;
+pub mod metrics;
+mod openapi;
 pub mod payments;
 pub mod problem;
 pub mod receipts;
@@ -16,11 +20,16 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Path, Request};
+use axum::http::header;
 use axum::http::request::Parts;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
 use tokio::sync::{Semaphore, oneshot, watch};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+pub use crate::api::door::{Door, DoorError, Settings, Tls, serve};
 
 use crate::api::body::Fields;
 use crate::api::problem::Failure;
@@ -77,6 +86,7 @@ pub(crate) struct Api {
     shop: Arc<Shop>,
     reads: Arc<Semaphore>,
     followers: Arc<Semaphore>,
+    requests: metrics::Requests,
 }
 
 /// The whole API as a service.
@@ -85,17 +95,22 @@ pub fn router(shop: Shop) -> Router {
         shop: Arc::new(shop),
         reads: Arc::new(Semaphore::new(READS_MAX)),
         followers: Arc::new(Semaphore::new(events::FOLLOWERS_MAX)),
+        requests: metrics::Requests::default(),
     };
-    let (routes, _described) = described().split_for_parts();
-    routes.fallback(no_such_route).method_not_allowed_fallback(method_not_allowed).with_state(api)
+    let (routes, document) = described().split_for_parts();
+    let document = document.to_json().expect("a description has only text keys");
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    routes
+        .route("/openapi.json", get(async move || (json, document.clone())))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(api.clone(), metrics::count))
+        .layer(from_fn(guard::harden))
+        .with_state(api)
 }
 
-#[derive(OpenApi)]
-#[openapi(info(title = "micropayd"))]
-struct Described;
-
 fn described() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(Described::openapi())
+    OpenApiRouter::with_openapi(openapi::Described::openapi())
         .routes(routes!(payments::open, payments::list))
         .routes(routes!(payments::show))
         .routes(routes!(payments::life))
@@ -111,6 +126,8 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(till::status))
         .routes(routes!(till::healthz))
         .routes(routes!(till::readyz))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(guard::session))
 }
 
 async fn no_such_route(request: Request) -> Failure {

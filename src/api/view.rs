@@ -259,9 +259,9 @@ impl Payment {
 
 /// Until the terminal stops waiting for a scan or the payer.
 fn seconds_left(payment: &payment::Payment, now: Timestamp, policy: &Policy) -> Option<u64> {
-    let current = payment.current();
-    let until = match &current.phase {
-        Phase::Armed => current.wake?,
+    let leading = payment.leading();
+    let until = match &leading.phase {
+        Phase::Armed => leading.wake?,
         Phase::Paying { sent_at, .. } => *sent_at + policy.give_up_after,
         Phase::Reversing(_)
         | Phase::InDoubt(..)
@@ -270,7 +270,7 @@ fn seconds_left(payment: &payment::Payment, now: Timestamp, policy: &Policy) -> 
         | Phase::Reversed(_)
         | Phase::Void => return None,
     };
-    Some(until.since(now).as_secs())
+    u64::try_from(until.since(now).as_millis().div_ceil(1000)).ok()
 }
 
 impl Attempt {
