@@ -1,0 +1,68 @@
+//! What can go wrong inside the journal, and which of the journal's errors it becomes.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use super::JournalError;
+use crate::sale::RecordsError;
+
+/// Something that went wrong, before it is known where.
+#[derive(Debug)]
+pub enum Fault {
+    /// The database says so.
+    Sql(rusqlite::Error),
+    /// What was read cannot have been written by this program.
+    Damage(String),
+    /// The caller asked for something that cannot be; nothing was done.
+    Refused(String),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Fault::Sql(error)
+    }
+}
+
+impl From<String> for Fault {
+    fn from(what: String) -> Self {
+        Fault::Damage(what)
+    }
+}
+
+impl Fault {
+    /// The journal's error about the file at `path`.
+    pub fn at(self, path: &Path) -> JournalError {
+        let path = path.to_owned();
+        match self {
+            Fault::Refused(what) => JournalError::Failed { path, what },
+            Fault::Damage(what) => JournalError::Damaged { path, what },
+            Fault::Sql(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => JournalError::Full { path },
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                    JournalError::Damaged { path, what: error.to_string() }
+                }
+                None => JournalError::Damaged { path, what: error.to_string() },
+                Some(_) => JournalError::Failed { path, what: error.to_string() },
+            },
+        }
+    }
+}
+
+impl From<Fault> for RecordsError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Sql(error) => RecordsError(error.to_string()),
+            Fault::Damage(what) | Fault::Refused(what) => RecordsError(what),
+        }
+    }
+}
+
+/// The journal's error for a failed system call on the file at `path`.
+pub fn io(path: &Path, error: &std::io::Error) -> JournalError {
+    let path = path.to_owned();
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => JournalError::Full { path },
+        _ => JournalError::Failed { path, what: error.to_string() },
+    }
+}

@@ -1,0 +1,71 @@
+//! Disk space set aside, so that what was begun can be concluded when the disk is full.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FallocateFlags;
+
+/// 4 MiB: some 150 commits of the log, more than any lane has open.
+const SIZE: u64 = 4 << 20;
+
+/// Sales are taken again when this much is free beyond the reserve: else the next one fills the disk again.
+const MARGIN: u64 = 4 << 20;
+
+/// The space set aside.
+#[derive(Debug)]
+pub struct Reserve {
+    path: PathBuf,
+    low: bool,
+}
+
+impl Reserve {
+    /// Sets the space aside in `dir`, if there is enough.
+    pub fn new(dir: &Path) -> Self {
+        let mut reserve = Self { path: dir.join("reserve"), low: true };
+        reserve.restore();
+        reserve
+    }
+
+    /// Whether space is so short that no new sale may be taken.
+    pub fn is_low(&self) -> bool {
+        self.low
+    }
+
+    /// The disk was found to be full.
+    pub fn set_low(&mut self) {
+        self.low = true;
+    }
+
+    /// Gives the space back to the disk, for conclusions; whether there was any.
+    pub fn release(&mut self) -> bool {
+        self.low = true;
+        let held = std::fs::metadata(&self.path).is_ok_and(|file| file.len() > 0);
+        held && File::options().write(true).open(&self.path).is_ok_and(|file| file.set_len(0).is_ok())
+    }
+
+    /// Sets the space aside again once there is enough of it.
+    pub fn restore(&mut self) {
+        if self.low {
+            self.low = !self.is_possible() || self.fill().is_err();
+        }
+    }
+
+    fn is_possible(&self) -> bool {
+        let held = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        rustix::fs::statvfs(dir).is_ok_and(|system| system.f_bavail * system.f_frsize + held >= SIZE + MARGIN)
+    }
+
+    fn fill(&self) -> io::Result<()> {
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
+        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, SIZE) {
+            Err(rustix::io::Errno::OPNOTSUPP) => {
+                io::copy(&mut io::repeat(0).take(SIZE), &mut &file).map(|_| ())
+            }
+            other => Ok(other?),
+        }
+    }
+}

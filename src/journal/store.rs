@@ -1,0 +1,290 @@
+//! The writing connection: one step a commit, and every other table kept in step with it in the same commit.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::chain::{Head, StepRow};
+use super::codec::{self, Constant, JobNote, Opening};
+use super::fault::{self, Fault};
+use super::rows::{self, Found, day_number, phase_tag};
+use super::{Durability, Entry, JournalError};
+use crate::payment::{Payment, Proof};
+use crate::sale::Sale;
+
+/// The database.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) conn: Connection,
+    durability: Option<Durability>,
+}
+
+/// What a commit is to write, beside the entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'a> {
+    /// The entry.
+    pub entry: &'a Entry<'a>,
+    /// For a sale's first step: its number and what it was opened with.
+    pub opening: Option<(i64, Opening)>,
+    /// The newest row so far.
+    pub head: Head,
+    /// The step's own number.
+    pub seq: i64,
+    /// The name for a new print job.
+    pub next_job: i64,
+}
+
+/// What a commit left.
+#[derive(Clone, Copy, Debug)]
+pub struct Written {
+    /// The newest row now.
+    pub head: Head,
+    /// The print job that was made or changed, and its state.
+    pub job: Option<JobNote>,
+    /// The digest of what is unfinished.
+    pub pending: u64,
+}
+
+impl Store {
+    /// Opens the file, made with mode 0600 if it is not there. Reads nothing yet and changes nothing.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+        made.map_err(|error| fault::io(path, &error))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = Connection::open_with_flags(path, flags).and_then(|conn| {
+            // What is found to be damaged must stay as it was found: closing must not write.
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+            conn.set_prepared_statement_cache_capacity(64);
+            conn.busy_timeout(std::time::Duration::from_secs(2))?;
+            conn.execute_batch(
+                "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;",
+            )?;
+            Ok(conn)
+        });
+        let conn = opened.map_err(|error| Fault::from(error).at(path))?;
+        Ok(Self { conn, durability: None })
+    }
+
+    /// Sets what the file itself remembers, and what must be said on each connection before it writes.
+    pub fn prepare(&self) -> Result<(), Fault> {
+        let mode: String =
+            self.conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(Fault::Refused(format!("the database has journal mode {mode}, expected wal")));
+        }
+        // Checkpoints are for idle moments; in a commit they would make a customer wait.
+        self.conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+        Ok(())
+    }
+
+    /// Writes one step. On an error nothing is written, or the disk has failed.
+    pub fn write(&mut self, write: &Write<'_>, durability: Durability) -> Result<Written, Fault> {
+        if self.durability != Some(durability) {
+            // FULL syncs each commit, NORMAL none; a FULL commit also syncs what NORMAL ones left (SQLite, "PRAGMA
+            // synchronous", 3.54).
+            let level = if durability == Durability::PowerCut { "FULL" } else { "NORMAL" };
+            self.conn.pragma_update(None, "synchronous", level)?;
+            self.durability = Some(durability);
+        }
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let written = commit(&self.conn, write);
+        if written.is_err() && !self.conn.is_autocommit() {
+            self.conn.execute_batch("ROLLBACK")?;
+        }
+        written
+    }
+
+    /// Moves the log into the database; whether all of it could be moved. Readers can hold it up, writers not.
+    pub fn checkpoint(&mut self, truncate: bool) -> Result<bool, Fault> {
+        self.conn.pragma_update(None, "synchronous", "FULL")?;
+        self.durability = Some(Durability::PowerCut);
+        let sql = if truncate { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
+        let mut statement = self.conn.prepare_cached(sql)?;
+        let (busy, log, moved): (i64, i64, i64) =
+            statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(busy == 0 && log == moved)
+    }
+}
+
+/// The log beside the database at `path`.
+pub fn log_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+fn commit(conn: &Connection, write: &Write<'_>) -> Result<Written, Fault> {
+    let sale = write.entry.sale;
+    let before = match write.opening {
+        Some(_) => None,
+        None => Some(known(conn, sale)?),
+    };
+    let n = match (&before, write.opening) {
+        (Some(found), _) => found.n,
+        (None, Some((n, _))) => n,
+        (None, None) => return Err(Fault::Refused("a step without a sale".to_owned())),
+    };
+    let job = job_note(write);
+    let step = step_row(write, n, before.as_ref().map_or(0, |found| found.last), job);
+    conn.prepare_cached("INSERT INTO step VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![step.seq, step.at.0, step.sale, step.prev, step.event, step.state, step.hash])?;
+    project(conn, write, &step, before.as_ref(), job)?;
+    let pending = pending(conn)?;
+    conn.prepare_cached("COMMIT")?.execute([])?;
+    Ok(Written { head: step.head(), job, pending })
+}
+
+/// A digest of which sales are open and which print jobs are due, for the witness: an index that forgets one is noticed.
+pub fn pending(conn: &Connection) -> Result<u64, Fault> {
+    let mut digest = 0u64;
+    for sql in ["SELECT n FROM sale WHERE open = 1", "SELECT -job FROM job WHERE state IN (1, 2, 5)"] {
+        let mut statement = conn.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            // Order does not matter, and every number moves every bit (the constant is 2^64 / golden ratio, odd).
+            let mixed = row.get::<_, i64>(0)?.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            digest = digest.wrapping_add(mixed ^ mixed >> 32);
+        }
+    }
+    Ok(digest)
+}
+
+/// The sale so far; what cannot change must not have changed.
+fn known(conn: &Connection, sale: &Sale) -> Result<Found, Fault> {
+    let found = rows::by_id(conn, sale.id.as_str())?;
+    let found = found.ok_or_else(|| Fault::Refused(format!("sale {} was never opened", sale.id)))?;
+    if Constant::of(&found.sale) != Constant::of(sale) {
+        let what = "its amount, subject, reference, gateway or beginning is not what it was opened with";
+        return Err(Fault::Refused(format!("sale {} cannot be kept: {what}", sale.id)));
+    }
+    Ok(found)
+}
+
+fn job_note(write: &Write<'_>) -> Option<JobNote> {
+    let change = write.entry.job?;
+    let job = change.job.unwrap_or(write.next_job.unsigned_abs());
+    Some(JobNote { job, state: change.state, marked: change.marked, number: write.entry.sale.copies.max(1) })
+}
+
+fn step_row(write: &Write<'_>, n: i64, prev: i64, job: Option<JobNote>) -> StepRow {
+    let Entry { at, event, sale, .. } = *write.entry;
+    let short = codec::abbreviate(event, sale);
+    let state = codec::encode(at, sale, write.opening.map(|(_, opening)| opening), job, short.is_some());
+    let event = short.unwrap_or_else(|| event.to_owned());
+    let mut step = StepRow { seq: write.seq, at, sale: n, prev, event, state, hash: [0; 16] };
+    step.hash = step.link(&write.head.hash);
+    step
+}
+
+/// Brings the tables that follow from `step` up to it.
+fn project(
+    conn: &Connection,
+    write: &Write<'_>,
+    step: &StepRow,
+    before: Option<&Found>,
+    job: Option<JobNote>,
+) -> Result<(), Fault> {
+    let sale = write.entry.sale;
+    let phase = phase_tag(sale.payment.phase());
+    let open = sale.payment.is_open();
+    let number = sale.payment.paid().map(|(_, proof)| proof.gateway_txn.as_str());
+    let counted = count(conn, step, before, &sale.payment)?;
+    match write.opening {
+        Some((n, opening)) => {
+            conn.prepare_cached("INSERT INTO sale VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+                .execute(params![
+                    n,
+                    sale.id.as_str(),
+                    step.seq,
+                    day_number(sale.created_at),
+                    phase,
+                    open,
+                    sale.reference,
+                    number,
+                    counted
+                ])?;
+            conn.prepare_cached("INSERT INTO key VALUES (?1, ?2, ?3)")?.execute(params![
+                opening.key,
+                n,
+                opening.fingerprint
+            ])?;
+        }
+        None => {
+            let sql = "UPDATE sale SET last = ?2, phase = ?3, open = ?4, number = coalesce(?5, number), \
+                counted = ?6 WHERE n = ?1";
+            conn.prepare_cached(sql)?.execute(params![step.sale, step.seq, phase, open, number, counted])?;
+        }
+    }
+    match job {
+        Some(job) if write.entry.job.is_some_and(|change| change.job.is_none()) => new_job(conn, step, job),
+        Some(job) => change_job(conn, step, job),
+        None => Ok(()),
+    }
+}
+
+/// Moves the day's totals with the sale; returns the day in whose totals it now is.
+///
+/// A sale counts on the day on which it was recorded as paid, by the till's clock: a day that was closed does not
+/// grow when a payment of its last minute is learnt of after midnight. What is no longer paid leaves the day that it
+/// was counted on.
+fn count(
+    conn: &Connection,
+    step: &StepRow,
+    before: Option<&Found>,
+    payment: &Payment,
+) -> Result<Option<i64>, Fault> {
+    let parts = |paid: Option<(u8, &Proof)>| {
+        paid.map(|(_, proof)| (i64::from(payment.amount.fen()), i64::from(proof.coupon)))
+    };
+    let now = parts(payment.paid());
+    let was = before.and_then(|found| Some((found.counted?, parts(found.sale.payment.paid())?)));
+    let day = match (was, now) {
+        (Some((day, _)), Some(_)) => day,
+        _ => day_number(step.at),
+    };
+    if was.map(|(day, parts)| (day, Some(parts))) != Some((day, now)) {
+        if let Some((day, (fen, coupon))) = was {
+            shift(conn, day, -1, -fen, -coupon)?;
+        }
+        if let Some((fen, coupon)) = now {
+            shift(conn, day, 1, fen, coupon)?;
+        }
+    }
+    Ok(now.map(|_| day))
+}
+
+fn shift(conn: &Connection, day: i64, paid: i64, fen: i64, coupon: i64) -> Result<(), Fault> {
+    let sql = "INSERT INTO day VALUES (?1, ?2, ?3, ?4) ON CONFLICT (day) DO UPDATE \
+        SET paid = paid + excluded.paid, fen = fen + excluded.fen, coupon = coupon + excluded.coupon";
+    conn.prepare_cached(sql)?.execute([day, paid, fen, coupon])?;
+    Ok(())
+}
+
+fn new_job(conn: &Connection, step: &StepRow, job: JobNote) -> Result<(), Fault> {
+    // A new receipt takes the place of one that failed: a person has decided.
+    let replace = "UPDATE job SET state = 0 WHERE sale = ?1 AND state IN (1, 2, 5) AND state = 5";
+    conn.prepare_cached(replace)?.execute([step.sale])?;
+    conn.prepare_cached("INSERT INTO job VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+        job.job.cast_signed(),
+        step.sale,
+        codec::receipt_tag(job.state),
+        job.marked,
+        job.number,
+        step.at.0
+    ])?;
+    Ok(())
+}
+
+fn change_job(conn: &Connection, step: &StepRow, job: JobNote) -> Result<(), Fault> {
+    let sql = "UPDATE job SET state = ?3, marked = ?4 WHERE job = ?1 AND sale = ?2";
+    let state = codec::receipt_tag(job.state);
+    let params = params![job.job.cast_signed(), step.sale, state, job.marked];
+    match conn.prepare_cached(sql)?.execute(params)? {
+        1 => Ok(()),
+        _ => Err(Fault::Refused(format!("print job {} is not one of sale {}", job.job, step.sale))),
+    }
+}

@@ -1,0 +1,169 @@
+//! Every sale that can be is read back as it was written; nothing else is read at all.
+
+use proptest::prelude::*;
+
+use super::super::codec::{JobNote, Opening, abbreviate, decode, encode, expand};
+use super::*;
+use crate::payment::{Doubt, Reason, Refusal, Reversal};
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    prop_oneof![any::<i64>(), 1_700_000_000_000i64..1_900_000_000_000].prop_map(Timestamp)
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    use Reason::*;
+    prop::sample::select(vec![
+        CodeExpired,
+        CodeUsed,
+        CodeInvalid,
+        BalanceTooLow,
+        CardNotSupported,
+        CancelledByPayer,
+        PayerNotAllowed,
+        OtherPayer,
+        NumberUsed,
+        Merchant,
+        LineDown,
+        NotSendable,
+        Other,
+    ])
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    (".{0,32}", ".{0,128}", reason()).prop_map(|(code, text, reason)| Refusal { code, text, reason })
+}
+
+fn why() -> impl Strategy<Value = Why> {
+    use Why::*;
+    prop::sample::select(vec![GaveUp, Cancelled, PayFailed, Interrupted, LatePaid, Elsewhere])
+}
+
+fn reversal() -> impl Strategy<Value = Reversal> {
+    (time(), time(), any::<u32>(), why(), prop::option::of(refusal()))
+        .prop_map(|(sent_at, since, tries, why, refused)| Reversal { sent_at, since, tries, why, refused })
+}
+
+fn phase() -> impl Strategy<Value = Phase> {
+    let doubt = prop::sample::select(vec![Doubt::TooLong, Doubt::Refused, Doubt::Expired]);
+    let paying = (time(), any::<bool>(), prop::option::of(refusal()), any::<bool>());
+    let proof = ("[0-9a-zA-Z]{0,32}", time(), any::<u32>(), any::<u32>());
+    prop_oneof![
+        Just(Phase::Armed),
+        paying.prop_map(|(sent_at, payer_asked, refusal, interrupted)| Phase::Paying {
+            sent_at,
+            payer_asked,
+            refusal,
+            interrupted
+        }),
+        reversal().prop_map(Phase::Reversing),
+        (reversal(), doubt).prop_map(|(reversal, doubt)| Phase::InDoubt(reversal, doubt)),
+        proof.prop_map(|(gateway_txn, paid_at, payer_paid, coupon)| Phase::Paid(Proof {
+            gateway_txn,
+            paid_at,
+            payer_paid,
+            coupon
+        })),
+        refusal().prop_map(Phase::Declined),
+        why().prop_map(Phase::Reversed),
+        Just(Phase::Void),
+    ]
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    let hint = prop::option::of("[0-9]{4}");
+    (phase(), hint, prop::option::of(time())).prop_map(|(phase, hint, wake)| Attempt {
+        phase,
+        hint: hint.and_then(|digits| CodeHint::from_digits(&digits)),
+        wake,
+    })
+}
+
+fn receipt() -> impl Strategy<Value = ReceiptState> {
+    prop::sample::select(ReceiptState::ALL.to_vec())
+}
+
+fn sale() -> impl Strategy<Value = Sale> {
+    let attempts = prop_oneof![prop::collection::vec(attempt(), 1..4), prop::collection::vec(attempt(), 99)];
+    let payment = (1..=u32::MAX, any::<bool>(), attempts).prop_map(|(fen, single, attempts)| Payment {
+        amount: Amount::from_fen(fen).unwrap(),
+        single,
+        attempts,
+    });
+    let texts = ("[0-9A-Za-z]{16,30}", ".{0,64}", prop::option::of(".{0,64}"), "[a-z]{0,10}");
+    (texts, payment, receipt(), any::<u32>(), time(), time()).prop_map(
+        |((id, subject, reference, gateway), payment, receipt, copies, created_at, updated_at)| Sale {
+            id: id.parse().unwrap(),
+            payment,
+            subject,
+            reference,
+            gateway,
+            receipt,
+            copies,
+            created_at,
+            updated_at,
+        },
+    )
+}
+
+fn opening() -> impl Strategy<Value = Opening> {
+    any::<([u8; 16], [u8; 8])>().prop_map(|(key, fingerprint)| Opening { key, fingerprint })
+}
+
+fn job() -> impl Strategy<Value = JobNote> {
+    (any::<u64>(), receipt(), any::<bool>(), any::<u32>()).prop_map(|(job, state, marked, number)| JobNote {
+        job,
+        state,
+        marked,
+        number,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn every_sale_is_read_back_as_it_was_written(
+        sale in sale(), at in time(), opening in prop::option::of(opening()), job in prop::option::of(job()),
+        short in any::<bool>(),
+    ) {
+        let decoded = decode(at, &encode(at, &sale, opening, job, short)).unwrap();
+        prop_assert_eq!((decoded.job, decoded.short), (job, short));
+        match (decoded.whole, opening) {
+            (Some((constant, kept)), Some(opening)) => {
+                prop_assert_eq!(kept, opening);
+                prop_assert_eq!(constant.with(decoded.state), sale);
+            }
+            (None, None) => prop_assert_eq!(super::super::codec::Constant::of(&sale).with(decoded.state), sale),
+            (whole, _) => prop_assert!(false, "got {whole:?}"),
+        }
+    }
+
+    #[test]
+    fn a_state_has_one_form_and_others_are_refused(
+        sale in sale(), at in time(), cut in any::<prop::sample::Index>(), other in any::<u8>(),
+    ) {
+        let bytes = encode(at, &sale, None, None, false);
+        let cut = cut.index(bytes.len());
+        prop_assert!(decode(at, &bytes[..cut]).is_err(), "cut short at {cut}");
+        let mut changed = bytes.clone();
+        changed[cut] ^= other;
+        if let Ok(decoded) = decode(at, &changed) {
+            let read = super::super::codec::Constant::of(&sale).with(decoded.state);
+            if decoded.whole.is_none() && decoded.job.is_none() {
+                prop_assert_eq!(encode(at, &read, None, None, decoded.short), changed);
+            }
+        }
+    }
+
+    #[test]
+    fn an_abbreviated_event_is_read_in_full(sale in sale(), words in "[a-z \u{1}\u{2}]{0,20}", twice in any::<bool>()) {
+        let number = sale.payment.paid().map_or("", |(_, proof)| &proof.gateway_txn);
+        let event = format!("{words}{} {number}{}", sale.id, if twice { sale.id.as_str() } else { "" });
+        match abbreviate(&event, &sale) {
+            Some(short) => {
+                prop_assert_eq!(expand(&short, sale.id.as_str(), &sale.payment.attempts), event);
+            }
+            None => prop_assert!(words.contains(['\u{1}', '\u{2}']), "not shortened"),
+        }
+    }
+}

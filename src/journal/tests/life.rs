@@ -1,0 +1,160 @@
+//! What is kept is there again: after an end in order, after a kill, after a power cut.
+
+use super::*;
+
+#[test]
+fn a_sale_is_there_again_in_every_state_and_owed_until_its_receipt_is_out() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let mut sale = shop.begin(&mut journal, 1250);
+    let again = |shop: &Shop, journal: Journal| {
+        kill(journal);
+        shop.open()
+    };
+    let opened = again(&shop, journal);
+    assert_eq!((opened.open, opened.jobs), (vec![sale.clone()], vec![]));
+
+    journal = opened.journal;
+    shop.scan(&mut journal, &mut sale);
+    let opened = again(&shop, journal);
+    assert_eq!(opened.open, [sale.clone()]);
+    assert!(!opened.unsynced_lost, "the machine has run all the time");
+
+    journal = opened.journal;
+    let ordered = shop.now + Duration::from_millis(400);
+    let job = shop.pay(&mut journal, &mut sale, 100);
+    let pending =
+        |state| PendingJob { job, sale: sale.id.clone(), state, marked: false, number: 1, since: ordered };
+    let queued = pending(ReceiptState::Queued);
+    let sending = pending(ReceiptState::Sending);
+    let opened = again(&shop, journal);
+    assert_eq!((opened.open, opened.jobs), (vec![sale.clone()], vec![queued]));
+
+    journal = opened.journal;
+    shop.print(&mut journal, &mut sale, job, ReceiptState::Sending);
+    let opened = again(&shop, journal);
+    assert_eq!((opened.open, opened.jobs), (vec![sale.clone()], vec![sending]));
+
+    journal = opened.journal;
+    shop.print(&mut journal, &mut sale, job, ReceiptState::Printed);
+    let opened = again(&shop, journal);
+    assert_eq!((opened.open, opened.jobs), (vec![], vec![]));
+    assert_eq!(opened.journal.records().sale(&sale.id).unwrap(), Some(sale));
+}
+
+#[test]
+fn a_second_owner_is_refused_at_once_and_told_who_the_first_is() {
+    let shop = Shop::new();
+    let first = shop.open();
+    match shop.try_open().err() {
+        Some(JournalError::InUse { pid, .. }) => assert_eq!(pid, std::process::id().to_string()),
+        other => panic!("expected InUse, got {other:?}"),
+    }
+    first.journal.close().unwrap();
+    shop.open();
+}
+
+#[test]
+fn a_key_opens_one_sale_for_ever() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let first = shop.sale(&mut journal, 1250);
+    let entry = Entry { at: shop.now, event: "open", sale: &first, job: None };
+    assert_eq!(journal.by_key("key", "12.50").unwrap(), None);
+    journal.open_sale(&entry, "key", "12.50").unwrap();
+    let second = shop.sale(&mut journal, 1250);
+    let entry = Entry { at: shop.now, event: "open", sale: &second, job: None };
+    assert!(journal.open_sale(&entry, "key", "12.50").is_err());
+    kill(journal);
+    let mut journal = shop.open().journal;
+    assert_eq!(journal.by_key("key", "12.50").unwrap(), Some((first.id.clone(), true)));
+    assert_eq!(journal.by_key("key", "12.51").unwrap(), Some((first.id.clone(), false)));
+    assert_eq!(journal.records().by_key("key").unwrap(), Some(first));
+    assert_eq!(journal.records().sale(&second.id).unwrap(), None);
+}
+
+#[test]
+fn no_name_is_given_twice_whatever_was_kept_of_the_first() {
+    let mut shop = Shop::new();
+    let mut names = std::collections::HashSet::new();
+    for _ in 0..20 {
+        let mut journal = shop.open().journal;
+        let never_kept = journal.name_sale(shop.now.day()).unwrap();
+        assert!(names.insert(never_kept));
+        let kept = shop.begin(&mut journal, 1);
+        assert!(names.insert(kept.id));
+        kill(journal);
+    }
+}
+
+#[test]
+fn a_sale_that_cannot_be_is_refused_and_the_journal_goes_on() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let unknown = shop.sale(&mut journal, 1);
+    let mut sale = shop.begin(&mut journal, 2);
+    let append = |journal: &mut Journal, sale: &Sale, job| {
+        let entry = Entry { at: sale.created_at, event: "test", sale, job };
+        journal.append(&entry, Durability::PowerCut)
+    };
+    assert!(append(&mut journal, &unknown, None).is_err(), "it was never opened");
+    let dearer = Payment { amount: Amount::from_fen(3).unwrap(), ..sale.payment.clone() };
+    assert!(append(&mut journal, &Sale { payment: dearer, ..sale.clone() }, None).is_err(), "another amount");
+    let job = JobChange { job: Some(77), state: ReceiptState::Printed, marked: false };
+    assert!(append(&mut journal, &sale, Some(job)).is_err(), "no such job");
+    assert_eq!(journal.records().newest().unwrap(), 1, "nothing of it was kept");
+    shop.scan(&mut journal, &mut sale);
+    kill(journal);
+    assert_eq!(shop.open().open, [sale]);
+}
+
+#[test]
+fn a_day_has_what_was_paid_on_it_and_not_what_went_back() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let records = journal.records();
+    let day = shop.now.day();
+    let totals = |paid_count, paid_fen, coupon_fen| crate::sale::Totals { paid_count, paid_fen, coupon_fen };
+    assert_eq!(records.totals(day).unwrap(), totals(0, 0, 0));
+    shop.sell(&mut journal, 1000);
+    let mut back = shop.begin(&mut journal, 250);
+    assert_eq!(records.totals(day).unwrap(), totals(1, 1000, 0));
+    shop.pay(&mut journal, &mut back, 50);
+    assert_eq!(records.totals(day).unwrap(), totals(2, 1250, 50));
+    shop.now = day.end() + Duration::from_secs(1);
+    back.payment.attempts[0].phase = Phase::Reversed(Why::Elsewhere);
+    shop.append(&mut journal, &mut back, "reversed", None, Durability::PowerCut);
+    assert_eq!(records.totals(day).unwrap(), totals(1, 1000, 0), "it leaves the day it was counted on");
+    assert_eq!(records.totals(shop.now.day()).unwrap(), totals(0, 0, 0));
+}
+
+#[test]
+fn only_another_boot_without_an_end_in_order_can_have_lost_unsynced_steps() {
+    let mut shop = Shop::new();
+    let opened = shop.open();
+    assert!(!opened.unsynced_lost, "a new journal has nothing to lose");
+    opened.journal.close().unwrap();
+    shop.boot = [2; 16];
+    let opened = shop.open();
+    assert!(!opened.unsynced_lost, "it ended in order");
+    kill(opened.journal);
+    let opened = shop.open();
+    assert!(!opened.unsynced_lost, "the same boot");
+    kill(opened.journal);
+    shop.boot = [3; 16];
+    assert!(shop.open().unsynced_lost);
+}
+
+#[test]
+fn only_the_owner_can_look_into_the_journal() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    shop.sell(&mut journal, 1);
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&shop.settings().dir), 0o700);
+    for file in std::fs::read_dir(shop.settings().dir).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}

@@ -1,0 +1,115 @@
+//! What readers find: lives, pages, searches; also in a process that does not own the journal.
+
+use super::*;
+
+#[test]
+fn a_life_is_told_step_by_step_in_the_words_it_was_written_in() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    shop.sell(&mut journal, 7);
+    let sale = shop.sell(&mut journal, 1250);
+    let records = read_only(&shop.settings()).unwrap();
+    let life = records.life(&sale.id).unwrap();
+    let number = sale.payment.paid().unwrap().1.gateway_txn.clone();
+    let told: Vec<&str> = life.iter().map(|step| step.event.as_str()).collect();
+    let (opened, paid) = (format!("open {}", sale.id), format!("paid {} {number}", sale.id));
+    assert_eq!(told, [opened.as_str(), "scan", &paid, "sending", "printed"]);
+    let phases: Vec<SalePhase> = life.iter().map(|step| step.sale.payment.phase()).collect();
+    use SalePhase::{AwaitingCode, Paid, Paying};
+    assert_eq!(phases, [AwaitingCode, Paying, Paid, Paid, Paid]);
+    assert_eq!(life.last().unwrap().sale, sale);
+    assert_eq!(records.newest().unwrap(), 10);
+    assert_eq!(records.after(5, 99).unwrap(), life);
+    assert_eq!(records.after(5, 2).unwrap(), life[..2]);
+    assert_eq!(records.after(10, 99).unwrap(), []);
+}
+
+#[test]
+fn the_log_is_paged_newest_first_and_filtered() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let mut sold: Vec<Sale> = (1..=5).map(|fen| shop.sell(&mut journal, fen)).collect();
+    let first_day = shop.now.day();
+    shop.now = first_day.end();
+    sold.push(shop.sell(&mut journal, 6));
+    sold.push(shop.begin(&mut journal, 7));
+    sold.reverse();
+    let records = journal.records();
+    let page = |filter: &Filter| records.page(filter).unwrap();
+
+    let all = page(&Filter { limit: 100, ..Filter::default() });
+    assert_eq!((all.sales.as_slice(), all.next), (sold.as_slice(), None));
+
+    let mut filter = Filter { limit: 3, ..Filter::default() };
+    let mut read = Vec::new();
+    loop {
+        let page = page(&filter);
+        read.extend(page.sales);
+        filter.before = page.next;
+        if filter.before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(read, sold);
+
+    let day = Filter { day: Some(first_day), limit: 100, ..Filter::default() };
+    assert_eq!(page(&day).sales, sold[2..]);
+    let phase = |phase| Filter { phase: Some(phase), limit: 100, ..Filter::default() };
+    assert_eq!(page(&phase(SalePhase::AwaitingCode)).sales, sold[..1]);
+    assert_eq!(page(&phase(SalePhase::Paid)).sales, sold[1..]);
+    assert_eq!(page(&phase(SalePhase::InDoubt)).sales, []);
+    let reference = Filter { reference: Some("POS-4".to_owned()), limit: 100, ..Filter::default() };
+    assert_eq!(page(&reference).sales, sold[3..4]);
+}
+
+#[test]
+fn a_sale_is_found_by_what_is_on_the_receipt_the_pos_and_the_phone() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let sold: Vec<Sale> = (101..=110).map(|fen| shop.sell(&mut journal, fen)).collect();
+    let records = journal.records();
+    let find = |text: &str| {
+        let filter = Filter { text: Some(text.to_owned()), limit: 100, ..Filter::default() };
+        records.page(&filter).unwrap().sales
+    };
+    let sale = &sold[3];
+    let id = sale.id.as_str();
+    let order = sale.id.order(1);
+    let number = &sale.payment.paid().unwrap().1.gateway_txn;
+    for text in [id, &id[..id.len() - 2], &id[id.len() - 6..], order.as_str(), "POS-104", "OS-104", number] {
+        assert_eq!(find(text), std::slice::from_ref(sale), "{text}");
+    }
+    assert_eq!(find(&order.as_str()[order.as_str().len() - 8..]), std::slice::from_ref(sale));
+    assert_eq!(find("POS-").len(), 10);
+    assert_eq!(find("POS-104'; DROP TABLE sale; --"), []);
+    assert_eq!(find("没有"), []);
+    assert_eq!(find("%"), []);
+}
+
+#[test]
+fn readers_see_only_whole_steps_while_sales_go_on() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let records = read_only(&shop.settings()).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut reads = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let page = records.page(&Filter { limit: 50, ..Filter::default() }).unwrap();
+                for sale in page.sales {
+                    let life = records.life(&sale.id).unwrap();
+                    assert!(life.iter().any(|step| step.sale == sale), "{sale:?}");
+                }
+                reads += 1;
+            }
+            reads
+        });
+        for fen in 1..=100 {
+            shop.sell(&mut journal, fen);
+            journal.idle().unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(reader.join().unwrap() > 0);
+    });
+}
