@@ -45,13 +45,19 @@ pub struct Pace {
     pub stale: Duration,
 }
 
-/// What a frame turned out to be.
+/// What came between two ends.
 #[derive(Debug)]
-pub enum Read {
-    /// A whole code, and what ended it.
-    Code(PaymentCode, Ended),
-    /// Not a code, why, and what it looked like, without its digits.
-    Refused(ScanRefusal, String),
+pub struct Frame {
+    /// The code, or why it is none.
+    pub what: Result<PaymentCode, ScanRefusal>,
+    /// What ended it.
+    pub ended: Ended,
+    /// How many characters it had, whatever they were.
+    pub count: usize,
+    /// From its first character to its last.
+    pub span: Duration,
+    /// What a refused one looked like, without its digits and letters; empty for a code.
+    pub shape: String,
 }
 
 /// What ended a frame.
@@ -59,10 +65,12 @@ pub enum Read {
 pub enum Ended {
     /// An ending character.
     Byte(u8),
-    /// A silence.
+    /// A silence that stands for one.
     Gap,
     /// The device itself said so.
     Report,
+    /// Nothing: it was given up.
+    Nothing,
 }
 
 /// Cuts one scanner's bytes into frames. Holds at most one frame, and wipes it.
@@ -76,6 +84,7 @@ pub struct Framer {
     count: usize,
     /// Something beyond the kept bytes was not a digit.
     odd: bool,
+    began: Duration,
     last: Option<Duration>,
     /// There was a pause inside this frame.
     paused: bool,
@@ -102,6 +111,7 @@ impl Framer {
             kept: 0,
             count: 0,
             odd: false,
+            began: Duration::ZERO,
             last: None,
             paused: false,
             after_broken: false,
@@ -114,18 +124,18 @@ impl Framer {
 
     /// Takes bytes from `input` up to and with the end of a frame; all of them if there is none. `at` is when they
     /// arrived, on any clock that does not go back.
-    pub fn take(&mut self, input: &mut &[u8], at: Duration) -> Option<Read> {
+    pub fn take(&mut self, input: &mut &[u8], at: Duration) -> Option<Frame> {
         while let [byte, rest @ ..] = *input {
             *input = rest;
-            if let Some(read) = self.push(*byte, at) {
-                return Some(read);
+            if let Some(frame) = self.push(*byte, at) {
+                return Some(frame);
             }
         }
         None
     }
 
     /// Takes one byte.
-    pub fn push(&mut self, byte: u8, at: Duration) -> Option<Read> {
+    pub fn push(&mut self, byte: u8, at: Duration) -> Option<Frame> {
         let gap = self.last.map_or(Duration::MAX, |last| at.saturating_sub(last));
         self.last = Some(at);
         if let Some(silence) = self.skip_until {
@@ -148,6 +158,7 @@ impl Framer {
             if (byte == 0 || byte == b' ' || byte == STX) && self.prefix.first() != Some(&byte) {
                 return None;
             }
+            self.began = at;
         } else if gap >= REST.min(self.pace.gap) {
             self.paused = true;
         }
@@ -162,24 +173,20 @@ impl Framer {
         if self.count < FLOOD {
             return None;
         }
-        let shape = shape(self.kept(), self.count);
-        self.wipe();
         self.skip_until = Some(REST);
-        Some(Read::Refused(ScanRefusal::Flood, shape))
+        Some(self.give_up(ScanRefusal::Flood))
     }
 
     /// The device says that the frame is over.
-    pub fn end(&mut self) -> Option<Read> {
+    pub fn end(&mut self) -> Option<Frame> {
         (self.count > 0).then(|| self.finish(Ended::Report))
     }
 
     /// A part was lost: nothing of what is here, and nothing of what follows without a rest, is used. Says so once.
-    pub fn lost(&mut self, at: Duration) -> Option<Read> {
-        self.wipe();
+    pub fn lost(&mut self, at: Duration) -> Option<Frame> {
         self.last = Some(at);
-        let first = self.skip_until.is_none();
-        self.skip_until = Some(REST);
-        first.then(|| Read::Refused(ScanRefusal::Lost, String::new()))
+        let lost = self.give_up(ScanRefusal::Lost);
+        self.skip_until.replace(REST).is_none().then_some(lost)
     }
 
     /// Whether a frame has begun; `true` once for each.
@@ -197,22 +204,20 @@ impl Framer {
 
     /// Nothing has come until `at`. The caller must have looked once more before it says so: after a stall of this
     /// process the rest of a code waits in the kernel.
-    pub fn idle(&mut self, at: Duration) -> Option<Read> {
+    pub fn idle(&mut self, at: Duration) -> Option<Frame> {
         if self.deadline().is_none_or(|deadline| at < deadline) {
             return None;
         }
         if self.gap_ends() {
-            let read = self.finish(Ended::Gap);
-            match read {
-                Read::Code(..) => self.by_gap = true,
-                Read::Refused(..) => self.skip_until = Some(self.pace.stale),
+            let frame = self.finish(Ended::Gap);
+            match frame.what {
+                Ok(_) => self.by_gap = true,
+                Err(_) => self.skip_until = Some(self.pace.stale),
             }
-            return Some(read);
+            return Some(frame);
         }
-        let shape = shape(self.kept(), self.count);
-        self.wipe();
         self.after_broken = true;
-        Some(Read::Refused(ScanRefusal::Broken, shape))
+        Some(self.give_up(ScanRefusal::Broken))
     }
 
     fn gap_ends(&self) -> bool {
@@ -223,17 +228,23 @@ impl Framer {
         }
     }
 
-    fn finish(&mut self, ended: Ended) -> Read {
-        let read = match self.judge() {
-            Ok(code) => {
-                self.sends_end |= matches!(ended, Ended::Byte(_));
-                Read::Code(code, ended)
-            }
-            Err(why) => Read::Refused(why, shape(self.kept(), self.count)),
-        };
-        self.wipe();
+    fn finish(&mut self, ended: Ended) -> Frame {
+        let what = self.judge();
+        self.sends_end |= what.is_ok() && matches!(ended, Ended::Byte(_));
         self.after_broken = false;
-        read
+        self.close(what, ended)
+    }
+
+    fn give_up(&mut self, why: ScanRefusal) -> Frame {
+        self.close(Err(why), Ended::Nothing)
+    }
+
+    fn close(&mut self, what: Result<PaymentCode, ScanRefusal>, ended: Ended) -> Frame {
+        let shape = if what.is_ok() { String::new() } else { shape(self.kept(), self.count) };
+        let span = self.last.unwrap_or_default().saturating_sub(self.began);
+        let frame = Frame { what, ended, count: self.count, span, shape };
+        self.wipe();
+        frame
     }
 
     fn judge(&self) -> Result<PaymentCode, ScanRefusal> {

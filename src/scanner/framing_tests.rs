@@ -14,10 +14,10 @@ const fn ms(count: u64) -> Duration {
 }
 
 /// What came out, in words: the code itself, or the refusal.
-fn word(read: &Read) -> String {
-    match read {
-        Read::Code(code, _) => code.expose().to_owned(),
-        Read::Refused(why, _) => format!("{why:?}"),
+fn word(frame: &Frame) -> String {
+    match &frame.what {
+        Ok(code) => code.expose().to_owned(),
+        Err(why) => format!("{why:?}"),
     }
 }
 
@@ -252,7 +252,7 @@ fn no_digit_stays_behind_and_none_is_shown() {
     let mut framer = framer(End::Newline);
     for script in ["134567890123458406\r", "13456789\r", "]Q1999999x9999\r"] {
         let mut rest = script.as_bytes();
-        if let Some(Read::Refused(_, shape)) = framer.take(&mut rest, ms(0)) {
+        if let Some(Frame { shape, .. }) = framer.take(&mut rest, ms(0)) {
             assert!(!shape.contains("13456789") && !shape.contains("999"), "{shape}");
         }
         assert_eq!(*framer.frame, [0; ROOM], "{script:?}");

@@ -3,7 +3,8 @@
 //! | file | for |
 //! |---|---|
 //! | [`framing`] | bytes and their times become codes or refusals; pure |
-//! | `reader` | one task a scanner: open, read, report, open again |
+//! | `line` | one open scanner: its reads become frames |
+//! | `reader` | one task a scanner: open, report, open again |
 //! | `serial` | opens a tty |
 //!
 //! What is for the terminal's loop and not for this room: whether a sale waits for a code, whether a gateway takes a
@@ -11,6 +12,7 @@
 //! every half second) is one customer.
 
 pub mod framing;
+mod line;
 mod reader;
 mod serial;
 

@@ -1,18 +1,13 @@
-//! One task for each scanner: opens it, reads it, reports, and opens it again when it was away. Must never spin on a
-//! device that is gone, and never keep bytes that it has passed on.
+//! One task for each scanner: opens it, reports what it reads, and opens it again when it was away.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::time::{ClockId, clock_gettime};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use zeroize::{Zeroize, Zeroizing};
 
-use super::framing::{Framer, Read};
+use super::framing::Frame;
+use super::line::{Line, News, Source, now};
 use super::{Kind, Settings, serial};
 use crate::input::{Device, DeviceKind, Inbox, Input, Scan, ScanRefusal};
 
@@ -26,49 +21,15 @@ const LASTED: Duration = Duration::from_secs(2);
 /// Refusals that are reported at once, and how soon one more is: a scanner at a wrong speed makes hundreds a second.
 const REFUSALS: (u32, Duration) = (5, Duration::from_millis(500));
 
-/// Turns what a device's reads return into frames.
-pub trait Decode: Send {
-    /// Takes from `input` up to the end of a frame, or all.
-    fn take(&mut self, input: &mut &[u8], at: Duration) -> Option<Read>;
-    /// The framer behind it, for what only time decides.
-    fn framer(&mut self) -> &mut Framer;
-}
-
-impl Decode for Framer {
-    fn take(&mut self, input: &mut &[u8], at: Duration) -> Option<Read> {
-        Framer::take(self, input, at)
-    }
-
-    fn framer(&mut self) -> &mut Framer {
-        self
-    }
-}
-
-/// An open device.
-pub struct Source {
-    /// Not blocking.
-    pub device: OwnedFd,
-    /// How to read it.
-    pub decoder: Box<dyn Decode>,
-    /// What to do before it is closed.
-    pub release: fn(BorrowedFd<'_>),
-}
-
 /// Reads the scanner for as long as `inbox` is open.
 pub async fn run(settings: Settings, inbox: Inbox) {
     let mut report = Report::new(settings.name().to_owned(), inbox);
     let mut wait = TRY_AGAIN.0;
     loop {
-        let trouble = match open(&settings) {
-            Ok(source) => {
+        let trouble = match open(&settings).and_then(Line::new) {
+            Ok(line) => {
                 let since = now();
-                if report.device(true, String::new()).await.is_err() {
-                    return;
-                }
-                let gone = match read(source, &mut report).await {
-                    Err(Closed) => return,
-                    Ok(why) => why,
-                };
+                let Err(gone) = read(line, &mut report).await else { return };
                 if now().saturating_sub(since) >= LASTED {
                     wait = TRY_AGAIN.0;
                 }
@@ -101,71 +62,25 @@ pub fn open(settings: &Settings) -> io::Result<Source> {
 /// Nobody listens any more.
 struct Closed;
 
-/// Reads until the device is gone; returns why.
-async fn read(source: Source, report: &mut Report) -> Result<io::Error, Closed> {
-    let Source { device, mut decoder, release } = source;
-    // What tokio deprecates it for (a type whose descriptor changes under it) an `OwnedFd` cannot do.
-    #[expect(deprecated, reason = "the replacement is unsafe")]
-    let device = match AsyncFd::with_interest(device, Interest::READABLE) {
-        Ok(device) => device,
-        Err(failed) => return Ok(failed),
-    };
-    // One read of the kernel's terminal buffer, or one HID report, at most.
-    let mut buffer = Zeroizing::new(vec![0; 4096]);
-    let gone = loop {
-        let deadline = decoder.framer().deadline();
-        let mut taken = tokio::select! {
+/// Reports what the line brings until nobody listens, or until it is gone: then the error says why.
+async fn read(mut line: Line, report: &mut Report) -> io::Result<Closed> {
+    if report.device(true, String::new()).await.is_err() {
+        return Ok(Closed);
+    }
+    loop {
+        let news = tokio::select! {
             biased;
-            ready = device.readable() => match ready {
-                Ok(mut ready) => match ready.try_io(|device| read_some(device.get_ref(), &mut buffer)) {
-                    Ok(taken) => taken,
-                    Err(_nothing) => continue,
-                },
-                Err(broken) => Err(broken),
-            },
-            () = until(deadline) => read_some(device.get_ref(), &mut buffer),
-            () = report.inbox.closed() => {
-                release(device.as_fd());
-                return Err(Closed);
-            }
+            news = line.next() => news?,
+            () = report.inbox.closed() => return Ok(Closed),
         };
-        match &mut taken {
-            Ok(0) => break io::Error::from(Errno::NODEV),
-            Ok(length) => {
-                let fresh = &mut buffer[..*length];
-                let passed = pass_on(decoder.as_mut(), fresh, report).await;
-                fresh.zeroize();
-                passed?;
-            }
-            Err(none) if none.kind() == io::ErrorKind::WouldBlock => {
-                if let Some(read) = decoder.framer().idle(now()) {
-                    report.read(read).await?;
-                }
-            }
-            Err(_) => break taken.unwrap_err(),
+        let passed = match news {
+            News::Begun => report.begun().await,
+            News::Frame(frame) => report.frame(frame).await,
+        };
+        if passed.is_err() {
+            return Ok(Closed);
         }
-    };
-    release(device.as_fd());
-    Ok(gone)
-}
-
-fn read_some(device: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
-    rustix::io::retry_on_intr(|| rustix::io::read(device, &mut *buffer)).map_err(io::Error::from)
-}
-
-async fn pass_on(decoder: &mut dyn Decode, fresh: &[u8], report: &mut Report) -> Result<(), Closed> {
-    let at = now();
-    let mut rest = fresh;
-    while let Some(read) = decoder.take(&mut rest, at) {
-        report.read(read).await?;
     }
-    // Only for a frame that goes on: where its end came along, the code itself is the news.
-    if decoder.framer().begun() {
-        report.begun().await?;
-    }
-    // Whoever got the code goes first; the look for more bytes can wait.
-    tokio::task::yield_now().await;
-    Ok(())
 }
 
 /// What this scanner tells the loop.
@@ -188,47 +103,38 @@ impl Report {
 
     /// Says how the device is, if that is news.
     async fn device(&mut self, ready: bool, trouble: String) -> Result<(), Closed> {
-        let state = Some((ready, trouble));
+        let state = Some((ready, trouble.clone()));
         if self.said == state {
             return Ok(());
         }
         self.said = state;
-        let trouble = self.said.as_ref().map(|(_, trouble)| trouble.clone()).unwrap_or_default();
         if ready {
             tracing::info!(scanner = self.name, "scanner is ready");
         } else {
             tracing::warn!(scanner = self.name, "scanner is not ready: {trouble}");
         }
-        self.send(Input::Device(Device {
-            kind: DeviceKind::Scanner,
-            name: self.name.clone(),
-            ready,
-            trouble,
-        }))
-        .await
+        let name = self.name.clone();
+        self.send(Input::Device(Device { kind: DeviceKind::Scanner, name, ready, trouble })).await
     }
 
     async fn begun(&mut self) -> Result<(), Closed> {
-        if self.allowed.0 == 0 {
-            return Ok(());
-        }
-        self.send(Input::Scan(Scan::Begun)).await
+        // A scanner whose refusals are held back has nothing to announce either.
+        if self.allowed.0 == 0 { Ok(()) } else { self.send(Input::Scan(Scan::Begun)).await }
     }
 
-    async fn read(&mut self, read: Read) -> Result<(), Closed> {
-        match read {
-            Read::Code(code, _) => self.send(Input::Scan(Scan::Code(self.name.clone(), code))).await,
-            Read::Refused(why, shape) => self.refused(why, &shape).await,
+    async fn frame(&mut self, frame: Frame) -> Result<(), Closed> {
+        match frame.what {
+            Ok(code) => self.send(Input::Scan(Scan::Code(self.name.clone(), code))).await,
+            Err(why) => self.refused(why, &frame.shape).await,
         }
     }
 
     async fn refused(&mut self, why: ScanRefusal, shape: &str) -> Result<(), Closed> {
         let (most, every) = REFUSALS;
         let (left, since) = self.allowed;
-        let elapsed = now().saturating_sub(since);
-        let more = u32::try_from(elapsed.as_millis() / every.as_millis()).unwrap_or(u32::MAX);
+        let more = now().saturating_sub(since).as_millis() / every.as_millis();
         if more > 0 {
-            self.allowed = (left.saturating_add(more).min(most), now());
+            self.allowed = (left.saturating_add(u32::try_from(more).unwrap_or(most)).min(most), now());
         }
         if self.allowed.0 == 0 {
             return Ok(());
@@ -236,19 +142,6 @@ impl Report {
         self.allowed.0 -= 1;
         tracing::info!(scanner = self.name, ?why, shape, "scan refused");
         self.send(Input::Scan(Scan::Refused(self.name.clone(), why))).await
-    }
-}
-
-/// The system's monotonic clock, which also stamps key events.
-pub fn now() -> Duration {
-    let now = clock_gettime(ClockId::Monotonic);
-    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
-}
-
-async fn until(moment: Option<Duration>) {
-    match moment {
-        Some(moment) => tokio::time::sleep(moment.saturating_sub(now())).await,
-        None => std::future::pending().await,
     }
 }
 
