@@ -6,16 +6,19 @@
 //! | `line` | one open scanner: its reads become frames |
 //! | `reader` | one task a scanner: open, report, open again |
 //! | `serial` | opens a tty |
+//! | `evdev` | keys of a USB keyboard become characters |
 //!
 //! What is for the terminal's loop and not for this room: whether a sale waits for a code, whether a gateway takes a
 //! code of this length and prefix, and that the same code twice (two scanners, or one that re-reads the same phone
 //! every half second) is one customer.
 
+mod evdev;
 pub mod framing;
 mod line;
 mod reader;
 mod serial;
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -116,6 +119,16 @@ pub enum Kind {
     Evdev,
     /// A USB HID point-of-sale scanner (usage page 0x8C).
     Hidpos,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Serial => "serial",
+            Self::Evdev => "evdev",
+            Self::Hidpos => "hidpos",
+        })
+    }
 }
 
 impl FromStr for Kind {

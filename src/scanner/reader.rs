@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::framing::Frame;
 use super::line::{Line, News, Source, now};
-use super::{Kind, Settings, serial};
+use super::{Kind, Settings, evdev, serial};
 use crate::input::{Device, DeviceKind, Inbox, Input, Scan, ScanRefusal};
 
 /// The first and the longest wait before an absent scanner is tried again: one that comes back is ready within the
@@ -55,7 +55,13 @@ pub fn open(settings: &Settings) -> io::Result<Source> {
             decoder: Box::new(settings.framer()),
             release: serial::release,
         }),
-        Kind::Evdev | Kind::Hidpos => Err(Errno::NOSYS.into()),
+        Kind::Evdev => {
+            let device = evdev::open_keys(Path::new(&settings.path))?;
+            let stamped = evdev::stamp(&device);
+            let decoder = Box::new(evdev::Keys::new(settings.framer(), stamped));
+            Ok(Source { device, decoder, release: |_| {} })
+        }
+        Kind::Hidpos => Err(Errno::NOSYS.into()),
     }
 }
 
@@ -159,9 +165,10 @@ fn sentence(settings: &Settings, trouble: &io::Error) -> String {
         Some(Errno::BUSY | Errno::AGAIN) => format!(
             "扫码枪被其他程序占用，请关闭该程序。 Another program uses {path}: close it (fuser -v {path} names it)."
         ),
-        Some(Errno::NOTTY) => format!(
-            "扫码枪设置有误，请联系维护人员。 {path} is not a serial device: \
-             correct `path` or `kind` of this scanner in the configuration."
+        Some(Errno::NOTTY | Errno::INVAL) => format!(
+            "扫码枪设置有误，请联系维护人员。 {path} is not a device of kind {}: \
+             correct `path` or `kind` of this scanner in the configuration.",
+            settings.kind
         ),
         _ => format!("扫码枪故障，请联系维护人员。 Scanner {path} failed: {trouble}."),
     }

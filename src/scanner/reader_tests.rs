@@ -178,7 +178,7 @@ async fn what_is_no_serial_device_is_named() {
     assert_eq!(bench.next().await, ABSENT);
     std::fs::write(&bench.link, "").unwrap();
     let sentence = bench.next().await;
-    assert!(sentence.contains("is not a serial device"), "{sentence}");
+    assert!(sentence.contains("is not a device of kind serial"), "{sentence}");
 }
 
 #[tokio::test]
