@@ -162,7 +162,7 @@ pub fn paid(order: &Order) -> Fields {
         put(&mut fields, "sub_is_subscribe", "N");
     }
     put(&mut fields, "trade_type", "MICROPAY");
-    put(&mut fields, "bank_type", if order.customer % 2 == 0 { "CMB_DEBIT" } else { "OTHERS" });
+    put(&mut fields, "bank_type", if order.customer.is_multiple_of(2) { "CMB_DEBIT" } else { "OTHERS" });
     put(&mut fields, "fee_type", "CNY");
     put(&mut fields, "total_fee", order.total);
     if order.unfunded() > 0 {

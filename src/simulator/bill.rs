@@ -168,3 +168,38 @@ fn fee_text(units: i64) -> String {
 fn yuan(fen: u64) -> String {
     format!("{}.{:02}", fen / 100, fen % 100)
 }
+
+/// The bill in gzip's form, stored and not compressed: what `tar_type` GZIP is answered with.
+pub(super) fn gzip(text: &[u8]) -> Vec<u8> {
+    // RFC 1952: magic, deflate, no flags, no time, no hints, unknown system.
+    let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    let mut blocks = text.chunks(0xffff).peekable();
+    while let Some(block) = blocks.next() {
+        // RFC 1951 3.2.4: a stored block and whether it is the last; its length and the length's complement.
+        bytes.push(u8::from(blocks.peek().is_none()));
+        let length = block.len() as u16;
+        bytes.extend(length.to_le_bytes());
+        bytes.extend((!length).to_le_bytes());
+        bytes.extend(block);
+    }
+    bytes.extend(crc32(text).to_le_bytes());
+    bytes.extend((text.len() as u32).to_le_bytes());
+    bytes
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crc_is_the_one_of_the_check_value() {
+        // The CRC catalogue's check value of CRC-32/ISO-HDLC.
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+}

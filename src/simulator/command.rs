@@ -29,6 +29,9 @@ pub struct SimulatorArgs {
     /// The same seed issues the same codes and has the same weather
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// What goes wrong, without a file: API=FAULT or API=FAULT*TIMES, API may be `any`; may be given again
+    #[arg(long, value_name = "API=FAULT", value_parser = read_fault)]
+    pub fault: Vec<Rule>,
     /// List the faults that the weather can have, and exit
     #[arg(long)]
     pub faults: bool,
@@ -49,13 +52,28 @@ pub fn read_weather(path: &Path) -> anyhow::Result<Vec<Rule>> {
     Ok(file.weather)
 }
 
+/// Reads `micropay=lost_after*2`.
+fn read_fault(text: &str) -> Result<Rule, String> {
+    let (api, fault) = text.split_once('=').ok_or("expected API=FAULT, like micropay=lost_after")?;
+    let (fault, times) = match fault.split_once('*') {
+        Some((fault, times)) => {
+            (fault, Some(times.parse::<u32>().map_err(|error| format!("times: {error}"))?))
+        }
+        None => (fault, None),
+    };
+    let rule = serde_json::json!({"api": api, "fault": fault, "times": times});
+    let rule: Rule = serde_json::from_value(rule).map_err(|error| error.to_string())?;
+    rule.complaint().map_or(Ok(rule), Err)
+}
+
 /// Listens until the process is interrupted or told to end.
 pub async fn run(args: SimulatorArgs) -> anyhow::Result<()> {
     if args.faults {
         print!("{}", control::fault_list());
         return Ok(());
     }
-    let weather = args.weather.as_deref().map(read_weather).transpose()?.unwrap_or_default();
+    let mut weather = args.weather.as_deref().map(read_weather).transpose()?.unwrap_or_default();
+    weather.extend(args.fault);
     let settings =
         Settings { listen: args.listen, tls: args.tls, weather, seed: args.seed, ..Settings::default() };
     let mut interrupted = signal(SignalKind::interrupt())?;
@@ -67,4 +85,21 @@ pub async fn run(args: SimulatorArgs) -> anyhow::Result<()> {
         _ = told_to_end.recv() => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::weather::{Fault, Where};
+
+    #[test]
+    fn faults_are_named_on_the_command_line() {
+        assert_eq!(read_fault("reverse=recall*3"), Ok(Rule::once(Where::Reverse, Fault::Recall).times(3)));
+        assert_eq!(read_fault("any=down"), Ok(Rule::once(Where::Any, Fault::Down)));
+        for bad in
+            ["down", "micropay=nonsense", "nowhere=down", "micropay=recall", "any=down*0", "any=down*x"]
+        {
+            assert!(read_fault(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::answers::{self, Said};
+use super::bill;
 use super::dice::Dice;
 use super::fields::{self, Api, Flaw};
 use super::refunds::Fate;
@@ -212,6 +213,9 @@ impl Front {
     /// The finished answer, remembered for replays.
     pub(super) fn answer(&mut self, api: Api, request: &Fields, said: Said) -> Answer {
         match said {
+            Said::Bill(text) if request.get("tar_type").is_some_and(|form| form == "GZIP") => {
+                Answer::text(200, "application/x-gzip", bill::gzip(text.as_bytes()))
+            }
             Said::Bill(text) => Answer::text(200, "text/plain", text),
             Said::NoBill(code, text) => {
                 let mut fields = protocol(api, text);

@@ -97,18 +97,7 @@ pub(super) fn serve(front: &mut Front, now: Timestamp, api: Api, request: &Field
             put(&mut fields, "sign", sign);
             Delivery::Answer(Answer::xml(&fields))
         }
-        Fault::OtherOrder => {
-            let mut lie = call.success_lie();
-            for (name, value) in &mut lie {
-                if ["out_trade_no", "transaction_id", "out_refund_no", "refund_id"]
-                    .iter()
-                    .any(|it| name.starts_with(it))
-                {
-                    *value = another(value);
-                }
-            }
-            call.say(lie)
-        }
+        Fault::OtherOrder => call.of_another_order(),
         Fault::OtherAmount => {
             let mut lie = call.success_lie();
             for (name, value) in &mut lie {
@@ -117,7 +106,7 @@ pub(super) fn serve(front: &mut Front, now: Timestamp, api: Api, request: &Field
                     *value = fee.saturating_add(1).to_string();
                 }
             }
-            call.say(lie)
+            call.unremembered(lie)
         }
         Fault::OtherMerchant => {
             let lie = call.lie();
@@ -128,7 +117,7 @@ pub(super) fn serve(front: &mut Front, now: Timestamp, api: Api, request: &Field
         }
         Fault::Replay => match call.front.earlier(api, request) {
             Some(body) => Delivery::Answer(Answer::text(200, "text/plain", body)),
-            None => call.honest(Manner::Whole),
+            None => call.of_another_order(),
         },
         Fault::Html => {
             call.done();
@@ -234,6 +223,24 @@ impl Struck<'_> {
     /// Signs and sends, nothing else.
     fn say(&mut self, fields: Fields) -> Delivery {
         Delivery::Answer(self.front.answer(self.api, self.request, Said::Fields(fields)))
+    }
+
+    /// The same, but never replayed: only what was once true is.
+    fn unremembered(&mut self, fields: Fields) -> Delivery {
+        Delivery::Answer(Answer::xml(&self.front.seal(self.request, fields)))
+    }
+
+    fn of_another_order(&mut self) -> Delivery {
+        let mut lie = self.success_lie();
+        for (name, value) in &mut lie {
+            if ["out_trade_no", "transaction_id", "out_refund_no", "refund_id"]
+                .iter()
+                .any(|it| name.starts_with(it))
+            {
+                *value = another(value);
+            }
+        }
+        self.unremembered(lie)
     }
 
     fn sign_and_send(&mut self, mut fields: Fields) -> Delivery {

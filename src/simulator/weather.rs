@@ -55,13 +55,13 @@ faults! {
     SystemError = "systemerror", SIGNED;
     /// SYSTEMERROR; what was asked was done all the same.
     SystemErrorPaid = "systemerror_paid", ACTING;
-    /// BANKERROR; the order is known and unpaid.
+    /// BANKERROR; nothing was taken, the order is known and unpaid.
     BankError = "bankerror", MICROPAY;
     /// BANKERROR; the money was taken all the same.
     BankErrorPaid = "bankerror_paid", MICROPAY;
     /// FAIL with a listed error (`err_code`, default NOTENOUGH); what was asked was done all the same.
     FailButPaid = "fail_but_paid", ACTING;
-    /// FAIL with any error (`err_code`, default TRADE_ERROR), truthfully: nothing was done.
+    /// Nothing is done; FAIL with any error (`err_code`, default TRADE_ERROR).
     Refuse = "refuse", SIGNED;
     /// FREQUENCY_LIMITED; nothing was done.
     FrequencyLimited = "frequency_limited", SIGNED;
@@ -69,11 +69,11 @@ faults! {
     ReturnFail = "return_fail", SIGNED;
     /// `return_code` FAIL, unsigned; what was asked was done all the same.
     ReturnFailPaid = "return_fail_paid", ACTING;
-    /// The connection closes before anything is done.
+    /// Nothing is done; the connection closes without an answer.
     LostBefore = "lost_before", ALL;
-    /// Everything is done, then the connection closes without an answer.
+    /// Done; the connection closes without an answer.
     LostAfter = "lost_after", ALL;
-    /// The connection closes now; the request reaches the gateway `seconds` (5) later.
+    /// Nothing is done yet; the connection closes, and the request reaches the gateway `seconds` (5) later.
     ArriveLate = "arrive_late", ACTING;
     /// The request reaches the gateway twice; the second answer comes back.
     Twice = "twice", SIGNED;
@@ -87,11 +87,11 @@ faults! {
     Cut = "cut", ALL;
     /// Done; the answer is 300 MB long.
     Huge = "huge", ALL;
-    /// The whole host closes every connection unheard, whatever the API.
+    /// Nothing is done; the whole host closes every connection, whatever the API.
     Down = "down", ALL;
-    /// Reverse is answered SUCCESS with recall=Y and has done nothing.
+    /// Nothing is done; reverse is answered SUCCESS with recall=Y.
     Recall = "recall", REVERSE;
-    /// Reverse is refused: the payer is typing the password.
+    /// Nothing is done; reverse is refused with USERPAYING, because the payer is typing the password.
     BeingPaid = "being_paid", REVERSE;
     /// The query says USERPAYING although the order is paid.
     Stale = "stale", QUERY;
@@ -105,9 +105,9 @@ faults! {
     RefundChange = "refund_change", REFUND;
     /// Nothing is done; an answer without signature claims success (a query: the opposite of the truth).
     Unsigned = "unsigned", SIGNED;
-    /// The same lie with a wrong signature.
+    /// Nothing is done; the same lie with a wrong signature.
     Forged = "forged", SIGNED;
-    /// The same lie, signed with the other signature type.
+    /// Nothing is done; the same lie, signed with the other signature type.
     WrongSignType = "wrong_sign_type", SIGNED;
     /// Nothing is done; a properly signed success that belongs to another order.
     OtherOrder = "other_order", NAMING;
@@ -119,7 +119,7 @@ faults! {
     Replay = "replay", SIGNED;
     /// Done; a proxy answers 502 with a page.
     Html = "html", ALL;
-    /// A captive portal answers 200 with a page; nothing is done.
+    /// Nothing is done; a captive portal answers 200 with a page.
     Portal = "portal", ALL;
     /// 301 to the same place; nothing is done.
     Status301 = "status_301", ALL;

@@ -155,9 +155,9 @@ pub fn write(fields: &Fields) -> String {
             && !value.is_empty()
             && value.bytes().all(|b| b.is_ascii_digit());
         let written = if bare {
-            write!(text, "<{name}>{value}</{name}>\n")
+            writeln!(text, "<{name}>{value}</{name}>")
         } else {
-            write!(text, "<{name}><![CDATA[{}]]></{name}>\n", value.replace("]]>", "]]]]><![CDATA[>"))
+            writeln!(text, "<{name}><![CDATA[{}]]></{name}>", value.replace("]]>", "]]]]><![CDATA[>"))
         };
         debug_assert!(written.is_ok(), "a String takes every write");
     }

@@ -1,4 +1,4 @@
-//! The simulated gateway over its own sockets, asked by a client that signs and reads for itself.
+//! A simulator, and a client of it that signs, writes and reads for itself.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use md5::{Digest, Md5};
-use micropayd::simulator::mood::Mood;
 use micropayd::simulator::weather::{Fault, Rule, Where};
 use micropayd::simulator::{Handshake, Settings, Simulator};
 use micropayd::time::Timestamp;
@@ -16,26 +15,26 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-type Fields = BTreeMap<String, String>;
+pub type Fields = BTreeMap<String, String>;
 
 /// A simulator with a clock that only the test moves, and its client.
-struct Rig {
-    simulator: Simulator,
+pub struct Rig {
+    pub simulator: Simulator,
     clock: Arc<AtomicI64>,
-    at: Handshake,
+    pub at: Handshake,
     /// Whether the client shows its certificate.
-    certificate: Option<(String, String)>,
+    pub certificate: Option<(String, String)>,
 }
 
 /// An answer: HTTP status and body.
-struct Got {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub struct Got {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
 }
 
 impl Rig {
-    async fn start(settings: Settings) -> Self {
+    pub async fn start(settings: Settings) -> Self {
         // 2026-11-21 12:00:00 in Beijing.
         let clock = Arc::new(AtomicI64::new(1_795_233_600_000));
         let hands = clock.clone();
@@ -47,20 +46,20 @@ impl Rig {
         Self { simulator, clock, at, certificate }
     }
 
-    async fn plain() -> Self {
+    pub async fn plain() -> Self {
         Self::start(Settings::default()).await
     }
 
-    fn wait(&self, seconds: i64) {
+    pub fn wait(&self, seconds: i64) {
         self.clock.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 
-    fn weather(&self, api: Where, fault: Fault) {
+    pub fn weather(&self, api: Where, fault: Fault) {
         self.simulator.set_weather(vec![Rule::once(api, fault)]);
     }
 
     /// One request on one connection; an error if it closes without a whole answer.
-    async fn send(&self, method: &str, path: &str, body: &[u8]) -> io::Result<Got> {
+    pub async fn send(&self, method: &str, path: &str, body: &[u8]) -> io::Result<Got> {
         let stream = TcpStream::connect(self.simulator.addr()).await?;
         if self.at.base_url.starts_with("https://") {
             let name = ServerName::try_from("localhost").unwrap();
@@ -88,11 +87,11 @@ impl Rig {
         })
     }
 
-    fn common(&self) -> Fields {
+    pub fn common(&self) -> Fields {
         fields(&[("appid", &self.at.app_id), ("mch_id", &self.at.mch_id), ("nonce_str", "n")])
     }
 
-    fn micropay(&self, number: &str, total: u32, code: &str) -> Fields {
+    pub fn micropay(&self, number: &str, total: u32, code: &str) -> Fields {
         let mut fields = self.common();
         for (name, value) in [
             ("body", "朝阳门店-消费"),
@@ -106,16 +105,25 @@ impl Rig {
         fields
     }
 
-    fn about(&self, number: &str) -> Fields {
+    pub fn about(&self, number: &str) -> Fields {
         let mut fields = self.common();
         fields.insert("out_trade_no".to_owned(), number.to_owned());
         fields
     }
 
-    /// Signs with MD5, sends, reads.
-    async fn ask(&self, path: &str, mut request: Fields) -> Fields {
+    /// Signs with MD5 and sends; an error if the connection breaks.
+    pub async fn try_signed(&self, path: &str, mut request: Fields) -> io::Result<Got> {
         request.insert("sign".to_owned(), md5(&request, &self.at.api_key));
-        let got = self.send("POST", path, xml(&request).as_bytes()).await.unwrap();
+        self.send("POST", path, xml(&request).as_bytes()).await
+    }
+
+    pub async fn signed(&self, path: &str, request: Fields) -> Got {
+        self.try_signed(path, request).await.unwrap()
+    }
+
+    /// Signs, sends, reads, and checks what every answer must have.
+    pub async fn ask(&self, path: &str, request: Fields) -> Fields {
+        let got = self.signed(path, request).await;
         assert_eq!(got.status, 200, "{}", got.head);
         let answer = read(&String::from_utf8(got.body).unwrap());
         if answer["return_code"] == "SUCCESS" {
@@ -127,20 +135,20 @@ impl Rig {
         answer
     }
 
-    async fn pay(&self, number: &str, total: u32, code: &str) -> Fields {
+    pub async fn pay(&self, number: &str, total: u32, code: &str) -> Fields {
         self.ask("/pay/micropay", self.micropay(number, total, code)).await
     }
 
-    async fn state(&self, number: &str) -> String {
+    pub async fn state(&self, number: &str) -> String {
         let answer = self.ask("/pay/orderquery", self.about(number)).await;
         answer.get("trade_state").or_else(|| answer.get("err_code")).unwrap().clone()
     }
 
-    async fn reverse(&self, number: &str) -> Fields {
+    pub async fn reverse(&self, number: &str) -> Fields {
         self.ask("/secapi/pay/reverse", self.about(number)).await
     }
 
-    fn out_of_pocket(&self) -> u64 {
+    pub fn out_of_pocket(&self) -> u64 {
         self.simulator.purses().iter().map(|purse| purse.out_of_pocket).sum()
     }
 }
@@ -171,24 +179,24 @@ async fn exchange(
     Ok(Got { status: head[9..12].parse().unwrap(), head, body })
 }
 
-fn fields(pairs: &[(&str, &str)]) -> Fields {
+pub fn fields(pairs: &[(&str, &str)]) -> Fields {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn md5(fields: &Fields, key: &str) -> String {
+pub fn md5(fields: &Fields, key: &str) -> String {
     let signed = fields.iter().filter(|(name, value)| *name != "sign" && !value.is_empty());
     let text: String = signed.map(|(name, value)| format!("{name}={value}&")).collect();
     Md5::digest(format!("{text}key={key}")).iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-fn xml(fields: &Fields) -> String {
+pub fn xml(fields: &Fields) -> String {
     let inner: String =
         fields.iter().map(|(name, value)| format!("<{name}><![CDATA[{value}]]></{name}>")).collect();
     format!("<xml>{inner}</xml>")
 }
 
 /// Enough for answers that are known to be well formed.
-fn read(text: &str) -> Fields {
+pub fn read(text: &str) -> Fields {
     let mut fields = Fields::new();
     let mut rest = text.strip_prefix("<xml>").unwrap().strip_suffix("</xml>").unwrap();
     while let Some((name, after)) = rest.trim_start().strip_prefix('<').and_then(|rest| rest.split_once('>'))
@@ -200,23 +208,4 @@ fn read(text: &str) -> Fields {
         rest = after;
     }
     fields
-}
-
-#[tokio::test]
-async fn a_payment_is_taken_found_and_given_back() {
-    let rig = Rig::plain().await;
-    let code = rig.simulator.new_code(Mood::Pay);
-    let paid = rig.pay("T0126112100000101", 1250, &code).await;
-    assert_eq!(paid["result_code"], "SUCCESS", "{paid:?}");
-    assert_eq!((paid["total_fee"].as_str(), paid["cash_fee"].as_str()), ("1250", "1250"));
-    assert_eq!(paid["out_trade_no"], "T0126112100000101");
-    assert_eq!(paid["time_end"], "20261121120000");
-    assert_eq!(rig.state("T0126112100000101").await, "SUCCESS");
-    assert_eq!(rig.out_of_pocket(), 1250);
-    rig.wait(15);
-    let reversed = rig.reverse("T0126112100000101").await;
-    assert_eq!((reversed["result_code"].as_str(), reversed["recall"].as_str()), ("SUCCESS", "N"));
-    assert_eq!(rig.state("T0126112100000101").await, "REVOKED");
-    assert_eq!(rig.out_of_pocket(), 0);
-    assert_eq!(rig.pay("T0126112100000101", 1250, &code).await["err_code"], "ORDERREVERSED");
 }
