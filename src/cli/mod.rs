@@ -7,9 +7,11 @@ mod completions;
 mod list;
 mod man;
 mod pay;
+mod receipt;
 mod reprint;
 mod run;
 mod show;
+mod simulator;
 mod table;
 
 use std::ffi::OsString;
@@ -57,6 +59,7 @@ pub struct Arguments {
 enum Command {
     /// Run the daemon in the foreground; logs to stderr
     Run,
+    Simulator(simulator::Simulator),
     /// Take a payment through the running daemon and show it live
     Pay(pay::Pay),
     /// List payments, newest first
@@ -67,6 +70,8 @@ enum Command {
     Cancel(cancel::Cancel),
     /// Print a receipt once more, marked as a copy
     Reprint(reprint::Reprint),
+    /// Look at receipts without paper
+    Receipt(receipt::ReceiptCommand),
     /// Say what is wrong with a configuration, with the line, and what to write instead
     CheckConfig(check_config::CheckConfig),
     /// Print the completions of a shell
@@ -145,11 +150,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn run(command: Command, context: &Context) -> anyhow::Result<u8> {
     match command {
         Command::Run => run::run(context).await,
+        Command::Simulator(arguments) => simulator::run(arguments).await.map(|()| DONE),
         Command::Pay(pay) => pay.run(context).await,
         Command::List(list) => list.run(context).await,
         Command::Show(show) => show.run(context).await,
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Reprint(reprint) => reprint.run(context).await,
+        Command::Receipt(receipt) => receipt.run(context),
         Command::CheckConfig(check) => check.run(context),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
