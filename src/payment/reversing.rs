@@ -20,6 +20,8 @@ pub(super) fn begin(sent_at: Timestamp, why: Why, turn: &mut Turn) -> Phase {
 /// Money turned up for an attempt that was not being paid: it goes back, and a person hears of it.
 pub(super) fn late_paid(turn: &mut Turn) -> Phase {
     turn.ask(Effect::CallManager);
+    // An answer from before the money came must not be the one that ends this.
+    turn.ask(Effect::Query);
     begin(turn.now, Why::LatePaid, turn)
 }
 
@@ -54,6 +56,10 @@ pub(super) fn on(mut reversal: Reversal, doubt: Option<Doubt>, event: Event, tur
                 Some(Doubt::Expired) => code_dead_at(&reversal, turn),
                 Some(Doubt::TooLong | Doubt::Refused) | None => earliest(&reversal, turn),
             });
+            // The life before may have ended before anybody heard its call.
+            if doubt.is_some() {
+                turn.ask(Effect::CallManager);
+            }
             stay(reversal, doubt)
         }
         Event::Code(_) | Event::Cancel => stay(reversal, doubt),
@@ -103,23 +109,17 @@ fn reverse_answered(
     turn: &mut Turn,
 ) -> Phase {
     match answer {
-        ReversalAnswer::Again => come_sooner_after_pause(&reversal, doubt, turn),
-        // Whatever it says, the order itself must say so too. Silence as well: reversing needs a certificate that may
-        // be what is broken, asking does not.
-        ReversalAnswer::Done => {
-            reversal.refused = None;
-            turn.ask(Effect::Query);
-        }
-        ReversalAnswer::Refused(refusal) => {
-            reversal.refused = Some(refusal);
-            turn.ask(Effect::Query);
-        }
-        ReversalAnswer::NotFound => turn.ask(Effect::Query),
-        ReversalAnswer::NeverSent(_) | ReversalAnswer::Unknown(_) => {
-            turn.ask(Effect::Query);
-            come_sooner_after_pause(&reversal, doubt, turn);
-        }
+        ReversalAnswer::Done => reversal.refused = None,
+        ReversalAnswer::Refused(refusal) => reversal.refused = Some(refusal),
+        ReversalAnswer::Again
+        | ReversalAnswer::NotFound
+        | ReversalAnswer::NeverSent(_)
+        | ReversalAnswer::Unknown(_) => {}
     }
+    // Whatever it says, the order itself must say so too. Even if nothing was sent: what is broken may be the
+    // certificate that only reversing needs.
+    turn.ask(Effect::Query);
+    come_sooner_after_pause(&reversal, doubt, turn);
     stay(reversal, doubt)
 }
 

@@ -1,4 +1,5 @@
 //! The payment machine on trial: its table, its stories, its weather, and every order of events that fits in a search.
 
 mod transitions;
+mod weather;
 mod words;

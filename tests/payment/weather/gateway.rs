@@ -1,0 +1,216 @@
+//! A model of the gateway: what it does with an order, and what it says, which is not always what it did.
+
+use micropayd::payment::{Answer, Cause, Proof, Reason, Refusal, ReversalAnswer};
+use micropayd::time::Timestamp;
+
+use super::dice::Dice;
+
+/// How long a payment code can pay, milliseconds (payment code page: about a minute).
+const CODE_LIFE: i64 = 60_000;
+/// How far a query's answer can lag behind, milliseconds. Not documented; more than any lag that was reported.
+const LAG: i64 = 3_000;
+/// When the gateway closes an unpaid order by itself, milliseconds (quick pay guide: 45 s).
+const CLOSES_AFTER: i64 = 45_000;
+
+/// What will happen when the pay request arrives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mood {
+    /// Pays at once.
+    Pays,
+    /// Is asked for a password; what the payer does then comes later.
+    Password,
+    /// The gateway refuses.
+    Refuses(Reason),
+    /// The gateway says that it refuses, and takes the money.
+    RefusesAndPays,
+    /// `SYSTEMERROR`, charged all the same.
+    ErrorPaid,
+    /// `SYSTEMERROR`, not charged; the order exists.
+    ErrorNotPaid,
+    /// `return_code=FAIL`: not processed.
+    NotProcessed,
+    /// `BANKERROR`: the bank decides some seconds later.
+    Bank,
+    /// Paying fails in a way that wants a reversal.
+    PayError,
+}
+
+/// Where an order stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum State {
+    /// Never seen.
+    Absent,
+    /// The payer looks at a dialog.
+    Dialog,
+    /// Exists, not paid, not closed.
+    Unpaid,
+    /// Charged.
+    Paid,
+    /// `PAYERROR`.
+    Failed,
+    /// Closed or reversed; what was taken went back.
+    Closed,
+    /// Refunded by a person.
+    Refunded,
+}
+
+/// One order at the gateway.
+#[derive(Debug)]
+pub struct Order {
+    pub mood: Mood,
+    pub state: State,
+    before: State,
+    changed_at: i64,
+    /// When the code was read; the code cannot pay later than a minute after.
+    pub scanned_at: i64,
+    /// Reversed before it arrived, and the gateway remembers.
+    killed: bool,
+    /// A person must refund it: the gateway refuses to reverse.
+    pub stubborn: bool,
+    /// Reverse requests that are answered with "call again" first.
+    recalls: u32,
+    /// How the order looks after a refusal.
+    after_refusal: State,
+    /// Closed or refunded by somebody else.
+    pub elsewhere: bool,
+    /// Charged although the gateway had said that it was over; nobody can know before it is told.
+    pub untold: bool,
+    /// When unpaid orders are closed by themselves.
+    pub closes_at: Option<i64>,
+}
+
+impl Order {
+    pub fn new(mood: Mood, dice: &mut Dice) -> Self {
+        let after_refusal = match dice.below(10) {
+            0..=4 => State::Absent,
+            5..=7 => State::Unpaid,
+            8 => State::Closed,
+            _ => State::Failed,
+        };
+        Self {
+            mood,
+            state: State::Absent,
+            before: State::Absent,
+            changed_at: i64::MIN / 2,
+            scanned_at: i64::MAX / 2,
+            killed: false,
+            stubborn: dice.fault(5),
+            recalls: if dice.fault(30) { dice.between(1, 4) as u32 } else { 0 },
+            after_refusal,
+            elsewhere: false,
+            untold: false,
+            closes_at: None,
+        }
+    }
+
+    /// Whether the payer is out of pocket.
+    pub fn holds_money(&self) -> bool {
+        self.state == State::Paid
+    }
+
+    pub fn become_(&mut self, state: State, now: i64) {
+        if self.state != state {
+            (self.before, self.state, self.changed_at) = (self.state, state, now);
+        }
+    }
+
+    /// A pay request arrives. What the gateway answers, if this is the request that waits for an answer.
+    pub fn pay(&mut self, now: i64, dice: &mut Dice) -> Answer {
+        if self.killed || self.state != State::Absent {
+            return refused(Reason::NumberUsed);
+        }
+        if now > self.scanned_at + CODE_LIFE {
+            return refused(Reason::CodeExpired);
+        }
+        if dice.chance(300) {
+            self.closes_at = Some(now + CLOSES_AFTER);
+        }
+        let (state, answer) = match self.mood {
+            Mood::Pays => (State::Paid, paid()),
+            Mood::Password => (State::Dialog, Answer::AwaitingPayer),
+            Mood::Refuses(reason) => (self.after_refusal, refused(reason)),
+            Mood::RefusesAndPays => (State::Paid, refused(Reason::Other)),
+            Mood::ErrorPaid => (State::Paid, unknown("SYSTEMERROR")),
+            Mood::ErrorNotPaid => (State::Unpaid, unknown("SYSTEMERROR")),
+            Mood::NotProcessed => (State::Absent, unknown("FAIL")),
+            Mood::Bank => (State::Unpaid, unknown("BANKERROR")),
+            Mood::PayError => (State::Failed, unknown("SYSTEMERROR")),
+        };
+        // The code was looked at: it cannot be used again.
+        self.killed = state == State::Absent;
+        self.become_(state, now);
+        answer
+    }
+
+    /// What a query is told. May lag, but not after a refusal: the confirming query is the documented way to find
+    /// out, and if it lied nobody could know.
+    pub fn query(&self, now: i64, dice: &mut Dice) -> Answer {
+        let may_lag = self.mood != Mood::RefusesAndPays && now - self.changed_at < LAG;
+        let state = if may_lag && dice.fault(300) { self.before } else { self.state };
+        if state == State::Paid && dice.fault(20) {
+            return Answer::AwaitingPayer;
+        }
+        match state {
+            State::Absent => Answer::NotFound,
+            State::Dialog => Answer::AwaitingPayer,
+            State::Unpaid => Answer::NotPaid,
+            State::Paid => paid(),
+            State::Failed => Answer::PayFailed,
+            State::Closed => Answer::Closed,
+            State::Refunded => Answer::Refunded,
+        }
+    }
+
+    /// A reverse request arrives.
+    pub fn reverse(&mut self, now: i64, dice: &mut Dice) -> ReversalAnswer {
+        if self.recalls > 0 && !dice.is_calm() {
+            self.recalls -= 1;
+            if dice.chance(300) && !self.stubborn && self.state != State::Absent {
+                self.become_(State::Closed, now);
+            }
+            return ReversalAnswer::Again;
+        }
+        match self.state {
+            State::Absent => match dice.below(3) {
+                0 => ReversalAnswer::NotFound,
+                1 => ReversalAnswer::Done,
+                _ => {
+                    self.killed = true;
+                    ReversalAnswer::Done
+                }
+            },
+            State::Dialog if dice.chance(500) => ReversalAnswer::Again,
+            State::Paid if self.stubborn => refused_to_reverse(),
+            State::Paid | State::Dialog | State::Unpaid | State::Failed => {
+                if dice.fault(20) {
+                    return refused_to_reverse();
+                }
+                self.become_(State::Closed, now);
+                ReversalAnswer::Done
+            }
+            State::Closed => ReversalAnswer::Done,
+            State::Refunded => refused_to_reverse(),
+        }
+    }
+}
+
+/// The gateway's word that it holds the money.
+pub fn paid() -> Answer {
+    Answer::Paid(Proof { gateway_txn: String::new(), paid_at: Timestamp(0), payer_paid: 1, coupon: 0 })
+}
+
+fn refusal(reason: Reason) -> Refusal {
+    Refusal { code: String::new(), text: String::new(), reason }
+}
+
+fn refused(reason: Reason) -> Answer {
+    Answer::Refused(refusal(reason))
+}
+
+fn refused_to_reverse() -> ReversalAnswer {
+    ReversalAnswer::Refused(refusal(Reason::Other))
+}
+
+fn unknown(_code: &'static str) -> Answer {
+    Answer::Unknown(Cause::Malformed)
+}
