@@ -91,10 +91,10 @@ impl Seen {
             {
                 return Err(format!("an answer put off the timer of attempt {ordinal}"));
             }
-            if let Phase::Paying { sent_at, .. } = attempt.phase {
-                if attempt.wake > Some(sent_at + policy.give_up_after) {
-                    return Err(format!("attempt {ordinal} waits for longer than the payer may take"));
-                }
+            if let Phase::Paying { sent_at, .. } = attempt.phase
+                && attempt.wake > Some(sent_at + policy.give_up_after)
+            {
+                return Err(format!("attempt {ordinal} waits for longer than the payer may take"));
             }
             if after != before && !self.scanned && !step.durable {
                 return Err(format!(
