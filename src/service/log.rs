@@ -116,3 +116,53 @@ fn priority(level: Level) -> u8 {
         Level::DEBUG | Level::TRACE => 7,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged in `style`.
+    fn logged(style: Style, say: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let log = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(style == Style::Colour)
+            .event_format(Lines(style))
+            .finish();
+        tracing::subscriber::with_default(log, say);
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_journal_gets_priorities_and_one_line_for_each_event() {
+        let text = logged(Style::Journal, || {
+            tracing::error!("disk is full\nhelp: free some space");
+            tracing::warn!(order = "T01", "slow");
+            tracing::info!("ready");
+        });
+        assert_eq!(text, "<3>disk is full; help: free some space\n<4>slow order=\"T01\"\n<6>ready\n");
+    }
+
+    #[test]
+    fn people_get_the_time_and_the_level() {
+        let text = logged(Style::Plain, || tracing::info!("ready"));
+        assert!(text.ends_with("Z  INFO ready\n"), "{text:?}");
+        assert!(!text.contains('\x1b'));
+    }
+}
