@@ -12,7 +12,6 @@ use micropayd::time::Timestamp;
 pub const START: Timestamp = Timestamp(1_795_233_600_000);
 
 /// `12.5` is 12.5 s after the start.
-#[expect(dead_code)]
 pub fn at(text: &str) -> Timestamp {
     let seconds: f64 = text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number of seconds"));
     START + Duration::from_millis((seconds * 1000.0).round() as u64)
