@@ -9,40 +9,38 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn;
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+use x509_parser::extensions::GeneralName;
+use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
 use crate::api::guard::Guard;
 use crate::listen::{self, Limits, Transport};
 
-/// The shortest token that is taken: 128 bits in base 32.
-const TOKEN_MIN: usize = 26;
+/// The shortest token that is taken: 96 random bits in base 64.
+const TOKEN_MIN: usize = 16;
 
 /// Where the API is reached, and what it asks for there.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Default)]
 pub struct Settings {
     /// A TCP address; port 0 takes any free one.
     pub listen: Option<SocketAddr>,
     /// A Unix socket, made with mode 0660.
     pub unix_socket: Option<PathBuf>,
-    /// A certificate chain and its key, PEM. Required beyond loopback.
+    /// The server's certificate and key. Required beyond loopback.
     pub tls: Option<Tls>,
-    /// Tokens of at least 26 characters. Required beyond loopback, not asked for on loopback and on the Unix socket.
+    /// Tokens of at least 16 characters. Required beyond loopback, not asked for on loopback and on the Unix socket.
     pub tokens: Vec<Zeroizing<String>>,
-    /// Names under which browsers may ask, besides `localhost`.
-    pub names: Vec<String>,
 }
 
-/// The files of a TLS server.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What a TLS server shows. The names in its certificate are names under which browsers may ask.
 pub struct Tls {
-    /// The certificate chain, PEM.
-    pub cert_file: PathBuf,
-    /// Its key, PEM.
-    pub key_file: PathBuf,
+    /// The certificate chain, own certificate first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key of the first.
+    pub key: PrivateKeyDer<'static>,
 }
 
 /// Why the API cannot be reached as it is set up.
@@ -55,12 +53,12 @@ pub enum DoorError {
     NoTls(SocketAddr),
     /// Beyond loopback without tokens.
     #[error(
-        "api.listen {0} is not a loopback address, expected tokens with it\nhelp: add a token of at least 26 random characters, or listen on 127.0.0.1"
+        "api.listen {0} is not a loopback address, expected tokens with it\nhelp: add a token, made with: openssl rand -hex 24, or listen on 127.0.0.1"
     )]
     NoTokens(SocketAddr),
     /// A token that can be guessed, or that no header can carry.
     #[error(
-        "api.tokens has a token that is not usable, expected at least {TOKEN_MIN} letters, digits, - or _\nhelp: make one with: openssl rand -hex 32"
+        "api.tokens has a token that is not usable, expected at least {TOKEN_MIN} letters, digits and signs\nhelp: make one with: openssl rand -hex 24"
     )]
     Token,
     /// The address cannot be taken.
@@ -72,9 +70,9 @@ pub enum DoorError {
     /// Somebody answers on the socket.
     #[error("api socket {0} is in use by another process\nhelp: stop that process")]
     SocketInUse(PathBuf),
-    /// A TLS file cannot be used.
-    #[error("{0}: {1}")]
-    Tls(PathBuf, String),
+    /// The certificate and the key do not fit, or are of a kind that is not known.
+    #[error("api.tls_cert_file and api.tls_key_file cannot be used: {0}")]
+    Tls(rustls::Error),
 }
 
 /// The listeners, bound: clients can connect, and are answered once [`Door::serve`] runs.
@@ -138,12 +136,12 @@ pub async fn serve(
 }
 
 fn protection(settings: &Settings, address: SocketAddr) -> Result<(Transport, Guard), DoorError> {
-    let transport = match &settings.tls {
-        None => Transport::Plain,
-        Some(tls) => Transport::Tls(tls_config(tls)?),
+    let (transport, names) = match &settings.tls {
+        None => (Transport::Plain, Vec::new()),
+        Some(tls) => (Transport::Tls(tls_config(tls)?), names(tls)),
     };
-    if address.ip().is_loopback() {
-        return Ok((transport, Guard::loopback(settings.names.clone(), settings.tls.is_some())));
+    if address.ip().to_canonical().is_loopback() {
+        return Ok((transport, Guard::loopback(names)));
     }
     if settings.tls.is_none() {
         return Err(DoorError::NoTls(address));
@@ -151,26 +149,37 @@ fn protection(settings: &Settings, address: SocketAddr) -> Result<(Transport, Gu
     if settings.tokens.is_empty() {
         return Err(DoorError::NoTokens(address));
     }
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if settings.tokens.iter().any(|token| token.len() < TOKEN_MIN || !token.bytes().all(plain)) {
+    let graphic = |token: &str| token.bytes().all(|byte| byte.is_ascii_graphic());
+    if settings.tokens.iter().any(|token| token.len() < TOKEN_MIN || !graphic(token)) {
         return Err(DoorError::Token);
     }
-    Ok((transport, Guard::network(settings.names.clone(), &settings.tokens)))
+    Ok((transport, Guard::network(names, &settings.tokens)))
 }
 
 fn tls_config(tls: &Tls) -> Result<Arc<ServerConfig>, DoorError> {
-    let wrong =
-        |path: &Path, error: &dyn std::fmt::Display| DoorError::Tls(path.to_owned(), error.to_string());
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(&tls.cert_file).and_then(|certificates| certificates.collect());
-    let chain = chain.map_err(|error| wrong(&tls.cert_file, &error))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key_file).map_err(|error| wrong(&tls.key_file, &error))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-    let mut config = config.map_err(|error| wrong(&tls.cert_file, &error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().and_then(
+            |builder| builder.with_no_client_auth().with_single_cert(tls.chain.clone(), tls.key.clone_key()),
+        );
+    let mut config = config.map_err(DoorError::Tls)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// The names in the certificate.
+fn names(tls: &Tls) -> Vec<String> {
+    let Some(Ok((_, certificate))) = tls.chain.first().map(|own| parse_x509_certificate(own)) else {
+        return Vec::new();
+    };
+    let Ok(Some(alternatives)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let names = alternatives.value.general_names.iter();
+    names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Makes the socket under another name, narrows its mode, and only then puts it where clients look.

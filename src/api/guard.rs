@@ -22,8 +22,8 @@ use crate::api::body::{Fields, Read, Strict, invalid};
 use crate::api::problem::{self, Failure, Problem};
 use crate::api::till::Well;
 
-/// The cookie that a browser keeps the token in, out of reach of any script.
-const COOKIE: &str = "micropayd_token";
+/// The cookie that lets a browser in; it holds the token's SHA-256 in hex, out of reach of any script.
+const COOKIE: &str = "__Host-micropayd";
 
 /// What pages may do: only what comes from here, and nothing inline.
 const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -38,7 +38,6 @@ struct Rules {
     hosts: Hosts,
     /// SHA-256 of each token; empty where none is asked for.
     tokens: Vec<[u8; 32]>,
-    secure: bool,
 }
 
 /// Which names in `Host` are ours.
@@ -55,24 +54,24 @@ enum Hosts {
 impl Guard {
     /// For a Unix socket: its file says who may connect.
     pub fn unix() -> Self {
-        Self(Arc::new(Rules { hosts: Hosts::Any, tokens: Vec::new(), secure: false }))
+        Self(Arc::new(Rules { hosts: Hosts::Any, tokens: Vec::new() }))
     }
 
     /// For a loopback address.
-    pub fn loopback(names: Vec<String>, secure: bool) -> Self {
-        Self(Arc::new(Rules { hosts: Hosts::Loopback(names), tokens: Vec::new(), secure }))
+    pub fn loopback(names: Vec<String>) -> Self {
+        Self(Arc::new(Rules { hosts: Hosts::Loopback(names), tokens: Vec::new() }))
     }
 
     /// For any other address: one of `tokens` is required.
     pub fn network(names: Vec<String>, tokens: &[Zeroizing<String>]) -> Self {
         let tokens = tokens.iter().map(|token| Sha256::digest(token.as_bytes()).into()).collect();
-        Self(Arc::new(Rules { hosts: Hosts::Network(names), tokens, secure: true }))
+        Self(Arc::new(Rules { hosts: Hosts::Network(names), tokens }))
     }
 
     /// Lets a request pass, or says why not.
     pub async fn pass(self, mut request: Request, next: Next) -> Response {
         if let Err(failure) = self.check(&request) {
-            return failure.into_response();
+            return hardened(failure.into_response());
         }
         request.extensions_mut().insert(self);
         next.run(request).await
@@ -85,7 +84,7 @@ impl Guard {
         let open =
             matches!(request.uri().path(), "/" | "/log" | "/healthz" | "/openapi.json" | "/v1/session")
                 || request.uri().path().starts_with("/console/");
-        if rules.tokens.is_empty() || open || self.knows(token(request.headers())) {
+        if rules.tokens.is_empty() || open || self.admits(request.headers()) {
             return Ok(());
         }
         Err(problem::UNAUTHORIZED.because("no token that this terminal knows"))
@@ -108,10 +107,10 @@ impl Guard {
         let ours = |host: &Authority| {
             let name = host.host();
             match name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-                Ok(address) => network || address.is_loopback(),
+                Ok(address) => network || address.to_canonical().is_loopback(),
                 Err(_) => {
-                    name.eq_ignore_ascii_case("localhost")
-                        || names.iter().any(|known| known.eq_ignore_ascii_case(name))
+                    let same = |known: &String| known.eq_ignore_ascii_case(name);
+                    name.eq_ignore_ascii_case("localhost") || names.iter().any(same)
                 }
             }
         };
@@ -122,13 +121,31 @@ impl Guard {
         Ok(Some(host))
     }
 
-    /// Whether this is one of the tokens; takes equally long for each.
-    fn knows(&self, token: Option<&str>) -> bool {
-        let Some(token) = token else { return false };
-        let digest = Sha256::digest(token.as_bytes());
-        let hits = self.0.tokens.iter().map(|known| known.as_slice().ct_eq(digest.as_slice()));
+    /// Whether the request shows a token in `Authorization: Bearer`, else the cookie that was given for one.
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        if let Some(authorization) = headers.get(header::AUTHORIZATION) {
+            let shown = authorization.to_str().ok().and_then(|text| text.split_once(' '));
+            return shown.is_some_and(|(scheme, token)| {
+                scheme.eq_ignore_ascii_case("bearer") && self.knows(Sha256::digest(token.trim()).as_slice())
+            });
+        }
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
+        let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
+        let mut ours = pairs.filter_map(|(name, value)| (name.trim() == COOKIE).then(|| value.trim()));
+        ours.any(|value| unhex(value).is_some_and(|digest| self.knows(&digest)))
+    }
+
+    /// Whether this is the digest of one of the tokens; takes equally long for each.
+    fn knows(&self, digest: &[u8]) -> bool {
+        let hits = self.0.tokens.iter().map(|known| known.as_slice().ct_eq(digest));
         hits.fold(Choice::from(0), |any, hit| any | hit).into()
     }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
 }
 
 /// Refuses what a page of another site made a browser send.
@@ -151,17 +168,6 @@ fn from_here(request: &Request, host: Option<&Authority>) -> Result<(), Failure>
     }
 }
 
-/// The token of `Authorization: Bearer`, else of the cookie.
-fn token(headers: &HeaderMap) -> Option<&str> {
-    if let Some(authorization) = headers.get(header::AUTHORIZATION) {
-        let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
-    }
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
-    pairs.find_map(|(name, value)| (name.trim() == COOKIE).then(|| value.trim()))
-}
-
 /// A token, for the pages.
 #[derive(ToSchema)]
 pub(crate) struct Session {
@@ -177,7 +183,7 @@ impl Read for Session {
     }
 }
 
-/// Lets a browser in where a token is required: it keeps the token in a cookie that no script can read.
+/// Lets a browser in where a token is required: it is given a cookie that no script can read.
 #[utoipa::path(
     post, path = "/v1/session", tag = "operation", operation_id = "session",
     request_body(content = Session, content_type = "application/json"),
@@ -194,20 +200,22 @@ pub(crate) async fn session(
     let Some(Extension(guard)) = guard.filter(|guard| !guard.0.0.tokens.is_empty()) else {
         return Ok(well().into_response());
     };
-    if !guard.knows(Some(&session.token)) {
+    let digest = Sha256::digest(session.token.as_bytes());
+    if !guard.knows(&digest) {
         return Err(problem::UNAUTHORIZED.because("no token that this terminal knows"));
     }
-    let secure = if guard.0.secure { "; Secure" } else { "" };
-    let cookie = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict{secure}", session.token.as_str());
-    let mut cookie = HeaderValue::from_str(&cookie)
-        .map_err(|_| problem::UNAUTHORIZED.because("no token that this terminal knows"))?;
-    cookie.set_sensitive(true);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    // A year: a till is let in once, by the manager.
+    let cookie = format!("{COOKIE}={digest}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=31536000");
     Ok((StatusCode::OK, [(header::SET_COOKIE, cookie)], well()).into_response())
 }
 
 /// Headers that every answer carries.
 pub(crate) async fn harden(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    hardened(next.run(request).await)
+}
+
+fn hardened(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         ("content-security-policy", CONTENT_POLICY),

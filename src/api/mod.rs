@@ -4,6 +4,7 @@
 //! the loop from the moment it is asked for, so a client that hangs up changes nothing.
 
 pub mod body;
+mod console;
 mod door;
 pub mod events;
 pub mod guard;
@@ -101,6 +102,7 @@ pub fn router(shop: Shop) -> Router {
     let document = document.to_json().expect("a description has only text keys");
     let json = [(header::CONTENT_TYPE, "application/json")];
     routes
+        .merge(console::pages())
         .route("/openapi.json", get(async move || (json, document.clone())))
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)

@@ -140,7 +140,7 @@ kinds! {
         "The body did not arrive in time", "send the whole body within 10 seconds";
     FORBIDDEN_HOST: "forbidden_host", FORBIDDEN, Never,
         "The Host header names another machine",
-        "use the address that api.listen names; other names are listed in api.names";
+        "use the address of api.listen, or a name in the certificate of api.tls_cert_file";
     FORBIDDEN_ORIGIN: "forbidden_origin", FORBIDDEN, Never,
         "The request comes from another site's page", "use this terminal's own pages, or a program";
     UNAUTHORIZED: "unauthorized", UNAUTHORIZED, Never,

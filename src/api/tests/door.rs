@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use zeroize::Zeroizing;
@@ -35,7 +35,7 @@ async fn the_same_shop_answers_on_a_port_and_on_a_socket() {
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let door = Door::open(&settings).await.unwrap();
     let address = door.address().unwrap();
-    let second = Settings { listen: None, ..settings.clone() };
+    let second = Settings { unix_socket: Some(path.clone()), ..Settings::default() };
     assert!(matches!(Door::open(&second).await, Err(DoorError::SocketInUse(_))));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
 
@@ -65,22 +65,22 @@ async fn the_same_shop_answers_on_a_port_and_on_a_socket() {
 #[tokio::test]
 async fn beyond_loopback_takes_tls_and_tokens() {
     let till = Till::open();
-    let dir = tempfile::tempdir().unwrap();
     let own = rcgen::generate_simple_self_signed(vec!["till3.shop".to_owned()]).unwrap();
-    let tls = Tls { cert_file: dir.path().join("cert.pem"), key_file: dir.path().join("key.pem") };
-    std::fs::write(&tls.cert_file, own.cert.pem()).unwrap();
-    std::fs::write(&tls.key_file, own.signing_key.serialize_pem()).unwrap();
+    let other = rcgen::generate_simple_self_signed(Vec::new()).unwrap();
+    let tls = |key: &rcgen::KeyPair| {
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        Some(Tls { chain: vec![own.cert.der().clone()], key })
+    };
     let token = "0123456789abcdef0123456789abcdef";
     let mut settings = Settings { listen: Some("0.0.0.0:0".parse().unwrap()), ..Settings::default() };
     assert!(matches!(Door::open(&settings).await, Err(DoorError::NoTls(_))));
-    settings.tls = Some(Tls { cert_file: dir.path().join("none.pem"), ..tls.clone() });
-    assert!(matches!(Door::open(&settings).await, Err(DoorError::Tls(..))));
-    settings.tls = Some(tls);
+    settings.tls = tls(&other.signing_key);
+    assert!(matches!(Door::open(&settings).await, Err(DoorError::Tls(_))));
+    settings.tls = tls(&own.signing_key);
     assert!(matches!(Door::open(&settings).await, Err(DoorError::NoTokens(_))));
     settings.tokens = vec![Zeroizing::new("short".to_owned())];
     assert!(matches!(Door::open(&settings).await, Err(DoorError::Token)));
     settings.tokens = vec![Zeroizing::new(token.to_owned())];
-    settings.names = vec!["till3.shop".to_owned()];
 
     let door = Door::open(&settings).await.unwrap();
     let address = ("127.0.0.1", door.address().unwrap().port());

@@ -12,6 +12,9 @@ use crate::api::guard::Guard;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
+/// SHA-256 of [`TOKEN`], by coreutils' sha256sum.
+const DIGEST: &str = "3eb1bd439947eb762998e566ccc2e099c791118b2f40579cc4f7da2b5061b7f9";
+
 fn guarded(till: &Till, guard: Guard) -> Router {
     till.router.clone().layer(from_fn(move |request, next| guard.clone().pass(request, next)))
 }
@@ -34,7 +37,7 @@ async fn ask(router: &Router, method: Method, uri: &str, headers: &[(&str, &str)
 #[tokio::test]
 async fn a_name_that_was_bound_to_our_address_is_refused() {
     let till = Till::open();
-    let router = guarded(&till, Guard::loopback(vec!["till3.shop".to_owned()], false));
+    let router = guarded(&till, Guard::loopback(vec!["till3.shop".to_owned()]));
     for (host, status) in [
         ("127.0.0.1:7780", 200),
         ("127.8.8.8", 200),
@@ -63,7 +66,7 @@ async fn a_name_that_was_bound_to_our_address_is_refused() {
 #[tokio::test]
 async fn another_sites_page_can_neither_ask_nor_listen() {
     let till = Till::open();
-    let router = guarded(&till, Guard::loopback(Vec::new(), false));
+    let router = guarded(&till, Guard::loopback(Vec::new()));
     let host = ("host", "127.0.0.1:7780");
     for (method, uri, header, status) in [
         (Method::POST, "/v1/drawer", ("origin", "http://127.0.0.1:7780"), 204),
@@ -92,7 +95,7 @@ async fn beyond_loopback_a_token_is_required() {
     let router = guarded(&till, Guard::network(Vec::new(), &tokens));
     let host = ("host", "192.168.1.5:7780");
     let bearer = format!("Bearer {TOKEN}");
-    let cookie = format!("a=b; micropayd_token={TOKEN}");
+    let cookie = format!("a=b; __Host-micropayd={DIGEST}");
     for (header, status) in [
         (("x-nothing", ""), 401),
         (("authorization", bearer.as_str()), 200),
@@ -100,7 +103,9 @@ async fn beyond_loopback_a_token_is_required() {
         (("authorization", "Bearer "), 401),
         (("authorization", TOKEN), 401),
         (("cookie", cookie.as_str()), 200),
-        (("cookie", "micropayd_token="), 401),
+        (("cookie", "__Host-micropayd="), 401),
+        (("cookie", "__Host-micropayd=6€"), 401),
+        (("cookie", cookie.trim_end_matches('9')), 401),
     ] {
         assert_eq!(ask(&router, Method::GET, "/v1/status", &[host, header]).await, status, "{header:?}");
         assert_eq!(ask(&router, Method::GET, "/metrics", &[host, header]).await, status, "{header:?}");
@@ -118,5 +123,6 @@ async fn beyond_loopback_a_token_is_required() {
     assert_eq!(session("guess").await.unwrap().status(), 401);
     let welcome = session(TOKEN).await.unwrap();
     let cookie = welcome.headers()["set-cookie"].to_str().unwrap();
-    assert_eq!(cookie, format!("micropayd_token={TOKEN}; Path=/; HttpOnly; SameSite=Strict; Secure"));
+    let attributes = "Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=31536000";
+    assert_eq!(cookie, format!("__Host-micropayd={DIGEST}; {attributes}"));
 }
