@@ -136,3 +136,49 @@ fn completions_and_manual_pages_are_made_of_the_help() {
 fn page(dir: &Path, name: &str) -> String {
     std::fs::read_to_string(dir.join(name)).unwrap()
 }
+
+#[test]
+fn a_life_is_told_from_the_journal_while_its_owner_writes() {
+    use micropayd::journal::{Entry, Journal, Settings};
+    use micropayd::payment::{Payment, Policy};
+    use micropayd::sale::{ReceiptState, Sale};
+    use micropayd::time::Timestamp;
+
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings { dir: dir.path().to_owned() };
+    let mut journal = Journal::open(&settings, &"T01".parse().unwrap()).unwrap().journal;
+    let at = Timestamp::from_wechat("20261121193841").unwrap();
+    let sale = Sale {
+        id: journal.name_sale(at.day()).unwrap(),
+        payment: Payment::new("12.50".parse().unwrap(), false, at, &Policy::default()),
+        subject: "朝阳门店-消费".to_owned(),
+        reference: Some("POS-4711".to_owned()),
+        gateway: "wechat".to_owned(),
+        receipt: ReceiptState::None,
+        copies: 0,
+        created_at: at,
+        updated_at: at,
+    };
+    let entry = Entry { at, event: "opened", sale: &sale, job: None };
+    journal.open_sale(&entry, "key", "fingerprint").unwrap();
+
+    let state = dir.path().to_str().unwrap();
+    let order = sale.id.order(1);
+    for id in [sale.id.as_str(), order.as_str()] {
+        let told = micropayd(&["replay", id, "--state-dir", state]);
+        assert_eq!(code(&told), 0, "{}", err(&told));
+        let told = out(&told);
+        assert!(
+            told.starts_with(&format!("{}: 12.50 CNY, 朝阳门店-消费, reference POS-4711\n", sale.id)),
+            "{told}"
+        );
+        assert!(told.contains("2026-11-21 19:38:41.000  opened  awaiting_code  none   none"), "{told}");
+    }
+    let json = micropayd(&["replay", sale.id.as_str(), "--state-dir", state, "--json"]);
+    let life: serde_json::Value = serde_json::from_str(&out(&json)).unwrap();
+    assert_eq!(life["steps"][0]["payment"]["amount"], 1250);
+
+    let other = micropayd(&["replay", "T0126112100004200000199", "--state-dir", state]);
+    assert_eq!(code(&other), 1);
+    assert!(err(&other).starts_with("error: payment T0126112100004200000199 was never seen\nhelp: "));
+}

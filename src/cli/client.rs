@@ -71,6 +71,11 @@ impl Trouble {
 }
 
 impl Where {
+    /// Whether no daemon was named.
+    pub fn is_default(&self) -> bool {
+        self.api.is_none()
+    }
+
     /// Finds the way. Nothing is sent yet.
     pub fn client(&self, context: &Context) -> anyhow::Result<Client> {
         let place = self.place(context);

@@ -8,6 +8,7 @@ mod list;
 mod man;
 mod pay;
 mod receipt;
+mod replay;
 mod reprint;
 mod run;
 mod show;
@@ -70,6 +71,8 @@ enum Command {
     Cancel(cancel::Cancel),
     /// Print a receipt once more, marked as a copy
     Reprint(reprint::Reprint),
+    /// Tell one payment's life, step by step, from the journal
+    Replay(replay::Replay),
     /// Look at receipts without paper
     Receipt(receipt::ReceiptCommand),
     /// Say what is wrong with a configuration, with the line, and what to write instead
@@ -156,6 +159,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<u8> {
         Command::Show(show) => show.run(context).await,
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Reprint(reprint) => reprint.run(context).await,
+        Command::Replay(replay) => replay.run(context).await,
         Command::Receipt(receipt) => receipt.run(context),
         Command::CheckConfig(check) => check.run(context),
         Command::Completions(completions) => completions.run(),

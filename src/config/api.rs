@@ -2,44 +2,21 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
 use super::Surroundings;
-use super::certificate::{self, Identity, Standing};
+use super::certificate::{self, Standing};
 use super::problem::Weight;
 use super::secret_file::Guard;
 use super::section::{Entry, Section};
+use crate::api::{self, Tls};
 
 /// Where the API listens when nothing else is said.
 pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
 
-/// The fewest characters of a token: what 96 random bits have in base 64.
-const TOKEN_MIN: usize = 16;
-
-/// `[api]`.
-#[derive(Clone, Debug)]
-pub struct Api {
-    /// The address.
-    pub listen: SocketAddr,
-    /// The Unix socket as well: `$RUNTIME_DIRECTORY/api.sock`.
-    pub socket: Option<PathBuf>,
-    /// The listener's certificate; always there beyond loopback.
-    pub tls: Option<Identity>,
-    /// What callers must show; never empty beyond loopback.
-    pub tokens: Tokens,
-}
-
-/// Tokens, wiped when dropped and never printed.
-#[derive(Clone, Default)]
-pub struct Tokens(pub Vec<Zeroizing<String>>);
-
-impl std::fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Tokens({})", self.0.len())
-    }
-}
+/// The fewest characters of a token: what 128 random bits have in base 32. The API's door refuses shorter ones, too.
+const TOKEN_MIN: usize = 26;
 
 /// `listen` alone.
 pub fn listen(section: &Section<'_>) -> Option<Entry<SocketAddr>> {
@@ -52,12 +29,12 @@ pub fn listen(section: &Section<'_>) -> Option<Entry<SocketAddr>> {
     })
 }
 
-pub fn read(section: Section<'_>, around: &Surroundings) -> Option<Api> {
+pub fn read(section: Section<'_>, around: &Surroundings) -> Option<api::Settings> {
     let listen = listen(&section);
     let tokens = tokens(&section);
     let tls = tls(&section, around);
     if let Some(entry) = &listen
-        && !entry.value.ip().to_canonical().is_loopback()
+        && !entry.value.ip().is_loopback()
     {
         for (key, example) in
             [("tls_cert_file", "\"…\""), ("tls_key_file", "\"…\""), ("tokens", "[\"…\"], one for each POS")]
@@ -71,7 +48,7 @@ pub fn read(section: Section<'_>, around: &Surroundings) -> Option<Api> {
                 );
             }
         }
-        if section.has("tokens") && tokens.0.is_empty() {
+        if section.has("tokens") && tokens.is_empty() {
             let help = "write tokens = [\"…\"], one for each POS, or listen on 127.0.0.1";
             entry.refuse(
                 section.found(),
@@ -80,35 +57,39 @@ pub fn read(section: Section<'_>, around: &Surroundings) -> Option<Api> {
             );
         }
     }
+    let names = section.texts("names").map(|entry| entry.value).unwrap_or_default();
+    let names = names.into_iter().map(|entry| entry.value).collect();
     let usable = !section.has("listen") || listen.is_some();
     section.finish();
-    usable.then(|| Api {
-        listen: listen.map_or(LISTEN, |entry| entry.value),
-        socket: around.runtime_directory.as_ref().map(|dir| dir.join("api.sock")),
+    usable.then(|| api::Settings {
+        listen: Some(listen.map_or(LISTEN, |entry| entry.value)),
+        unix_socket: around.runtime_directory.as_ref().map(|dir| dir.join("api.sock")),
         tls,
         tokens,
+        names,
     })
 }
 
-fn tokens(section: &Section<'_>) -> Tokens {
-    let Some(written) = section.texts("tokens") else { return Tokens::default() };
+fn tokens(section: &Section<'_>) -> Vec<Zeroizing<String>> {
+    let Some(written) = section.texts("tokens") else { return Vec::new() };
     let spot = written.with(());
-    let mut tokens = Tokens::default();
+    let mut tokens = Vec::new();
     for (index, entry) in written.value.into_iter().enumerate() {
         let token = Zeroizing::new(entry.value.clone());
-        let usable = token.len() >= TOKEN_MIN && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let usable = token.len() >= TOKEN_MIN
+            && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         if !usable {
             let what = format!(
-                "number {} is not usable, expected at least {TOKEN_MIN} letters, digits and signs without spaces",
+                "number {} is not usable, expected at least {TOKEN_MIN} letters, digits, - or _",
                 index + 1
             );
-            entry.refuse(section.found(), what, "make one with: openssl rand -hex 24");
+            entry.refuse(section.found(), what, "make one with: openssl rand -hex 32");
         }
-        tokens.0.push(token);
+        tokens.push(token);
     }
     // Whoever reads a token can take payments; the file that holds it is a key file.
     let mode = std::fs::metadata(&spot.spot.file).map_or(0, |about| about.permissions().mode() & 0o777);
-    if !tokens.0.is_empty() && mode & 0o007 != 0 {
+    if !tokens.is_empty() && mode & 0o007 != 0 {
         let shown = spot.spot.file.display();
         let what = format!("are in a file that anybody can read (mode {mode:04o})");
         spot.refuse(section.found(), what, format!("run: chmod o= {shown}"));
@@ -116,7 +97,7 @@ fn tokens(section: &Section<'_>) -> Tokens {
     tokens
 }
 
-fn tls(section: &Section<'_>, around: &Surroundings) -> Option<Identity> {
+fn tls(section: &Section<'_>, around: &Surroundings) -> Option<Tls> {
     let (cert, key) = match (section.path("tls_cert_file"), section.path("tls_key_file")) {
         (Some(cert), Some(key)) => (cert, key),
         (Some(cert), None) => {
@@ -140,7 +121,7 @@ fn tls(section: &Section<'_>, around: &Surroundings) -> Option<Identity> {
             if let Some(what) = said {
                 cert.report(section.found(), Weight::Warning, what, "renew the listener's certificate");
             }
-            Some(identity)
+            Some(Tls { cert_file: cert.value, key_file: key.value })
         }
         Err((of_key, trouble)) => {
             let entry = if of_key { &key } else { &cert };

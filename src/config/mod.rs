@@ -18,7 +18,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use api::{Api, LISTEN};
+pub use api::LISTEN;
 pub use problem::{Problem, Problems, Spot, Weight};
 pub use wechat::{BASE_URLS, Wechat};
 
@@ -53,7 +53,7 @@ pub struct Config {
     /// The printer.
     pub printer: printer::Settings,
     /// Where the API listens.
-    pub api: Api,
+    pub api: crate::api::Settings,
     /// Where the journal is.
     pub journal: journal::Settings,
     /// What does not stop the daemon: warnings, and reasons to take no new sale.
@@ -174,11 +174,18 @@ impl Config {
 /// Where the API listens according to `path`, for callers that may not read its keys; `None` if the file says nothing
 /// usable.
 pub fn listen_of(path: &Path) -> Option<std::net::SocketAddr> {
+    peek(path, |top| Some(api::listen(&top.section("api"))?.value))
+}
+
+/// Where the journal is according to `path`, whatever else is wrong with the file.
+pub fn state_dir_of(path: &Path) -> Option<PathBuf> {
+    peek(path, |top| Some(top.section("terminal").path("state_dir")?.value))
+}
+
+fn peek<T>(path: &Path, look: impl FnOnce(&Section<'_>) -> Option<T>) -> Option<T> {
     let tree = tree::read(path).ok()?;
     let found: Found = RefCell::default();
-    let top = Section::new("", &tree, Spot { file: Arc::from(path), line: None }, &found);
-    let listen = api::listen(&top.section("api"))?;
-    Some(listen.value)
+    look(&Section::new("", &tree, Spot { file: Arc::from(path), line: None }, &found))
 }
 
 fn terminal(section: Section<'_>, around: &Surroundings) -> Option<Terminal> {

@@ -124,7 +124,7 @@ fn a_good_file_says_nothing_and_means_what_it_says() {
     assert_eq!(config.wechat.base_urls, BASE_URLS);
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.policy, Policy::default());
-    assert_eq!(config.api.listen.to_string(), "127.0.0.1:7780");
+    assert_eq!(config.api.listen, Some(LISTEN));
     assert_eq!(config.scanners.len(), 1);
 }
 
@@ -488,7 +488,7 @@ fn beyond_loopback_tls_and_tokens_make_a_listener() {
     };
     bench.edit(&[("\"127.0.0.1:7780\"", &listen(token))]);
     assert_eq!(bench.said(), "");
-    assert_eq!(bench.load().unwrap().api.tokens.0.len(), 1);
+    assert_eq!(bench.load().unwrap().api.tokens.len(), 1);
 
     std::fs::set_permissions(bench.path("c.toml"), std::fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(
@@ -509,7 +509,7 @@ fn directories_come_from_systemd_unless_the_file_names_them() {
     bench.around.runtime_directory = Some(PathBuf::from("/run/micropayd/lane3"));
     let config = bench.load().unwrap();
     assert_eq!(config.journal.dir, Path::new("/var/lib/micropayd/lane3"));
-    assert_eq!(config.api.socket.as_deref(), Some(Path::new("/run/micropayd/lane3/api.sock")));
+    assert_eq!(config.api.unix_socket.as_deref(), Some(Path::new("/run/micropayd/lane3/api.sock")));
 }
 
 const SHIPPED: &str = include_str!("../../systemd/micropayd.toml");
