@@ -15,8 +15,8 @@ use crate::api::{self, Tls};
 /// Where the API listens when nothing else is said.
 pub const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
 
-/// The fewest characters of a token: what 128 random bits have in base 32. The API's door refuses shorter ones, too.
-const TOKEN_MIN: usize = 26;
+/// The fewest characters of a token: what 96 random bits have in base 64. The API's door refuses shorter ones, too.
+const TOKEN_MIN: usize = 16;
 
 /// `listen` alone.
 pub fn listen(section: &Section<'_>) -> Option<Entry<SocketAddr>> {
@@ -57,8 +57,6 @@ pub fn read(section: Section<'_>, around: &Surroundings) -> Option<api::Settings
             );
         }
     }
-    let names = section.texts("names").map(|entry| entry.value).unwrap_or_default();
-    let names = names.into_iter().map(|entry| entry.value).collect();
     let usable = !section.has("listen") || listen.is_some();
     section.finish();
     usable.then(|| api::Settings {
@@ -66,7 +64,6 @@ pub fn read(section: Section<'_>, around: &Surroundings) -> Option<api::Settings
         unix_socket: around.runtime_directory.as_ref().map(|dir| dir.join("api.sock")),
         tls,
         tokens,
-        names,
     })
 }
 
@@ -76,14 +73,13 @@ fn tokens(section: &Section<'_>) -> Vec<Zeroizing<String>> {
     let mut tokens = Vec::new();
     for (index, entry) in written.value.into_iter().enumerate() {
         let token = Zeroizing::new(entry.value.clone());
-        let usable = token.len() >= TOKEN_MIN
-            && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        let usable = token.len() >= TOKEN_MIN && token.bytes().all(|byte| byte.is_ascii_graphic());
         if !usable {
             let what = format!(
-                "number {} is not usable, expected at least {TOKEN_MIN} letters, digits, - or _",
+                "number {} is not usable, expected at least {TOKEN_MIN} letters, digits and signs",
                 index + 1
             );
-            entry.refuse(section.found(), what, "make one with: openssl rand -hex 32");
+            entry.refuse(section.found(), what, "make one with: openssl rand -hex 24");
         }
         tokens.push(token);
     }
@@ -121,7 +117,7 @@ fn tls(section: &Section<'_>, around: &Surroundings) -> Option<Tls> {
             if let Some(what) = said {
                 cert.report(section.found(), Weight::Warning, what, "renew the listener's certificate");
             }
-            Some(Tls { cert_file: cert.value, key_file: key.value })
+            Some(Tls { chain: identity.chain, key: identity.key })
         }
         Err((of_key, trouble)) => {
             let entry = if of_key { &key } else { &cert };

@@ -58,7 +58,7 @@ impl Bench {
         let (cert, key) = certificate((2024, 2030));
         bench.write("cert.pem", &cert, 0o644);
         bench.write("cert.key", &key, 0o400);
-        bench.write("c.toml", GOOD, 0o600);
+        bench.edit(&[]);
         let now = Timestamp::from_wechat("20261121120000").unwrap();
         Self { around: Surroundings { now, ..Surroundings::default() }, ..bench }
     }
@@ -71,7 +71,6 @@ impl Bench {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let _ = std::fs::remove_file(&path);
-        let text = text.replace("DIR", self.dir.path().to_str().unwrap());
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
@@ -83,7 +82,7 @@ impl Bench {
             assert_eq!(text.matches(from).count(), 1, "{from}");
             text = text.replace(from, to);
         }
-        self.write("c.toml", &text, 0o600);
+        self.write("c.toml", &text.replace("DIR", self.dir.path().to_str().unwrap()), 0o600);
     }
 
     fn load(&self) -> Result<Config, Problems> {
@@ -532,7 +531,8 @@ fn the_shipped_file_is_good_and_its_commented_lines_are_the_defaults() {
             bench.load().unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(remarks, []);
         format!(
-            "{terminal:#?} {wechat:#?} {policy:#?} {limits:#?} {scanners:#?} {printer:#?} {api:#?} {journal:#?}"
+            "{terminal:#?} {wechat:#?} {policy:#?} {limits:#?} {scanners:#?} {printer:#?} {:?} {:?} {journal:#?}",
+            api.listen, api.unix_socket
         )
     };
     let text = shipped(&bench);
