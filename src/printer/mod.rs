@@ -1,7 +1,28 @@
 //! The door to the printer: one job at a time, and an honest word on whether it came out. Never prints by itself.
 
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+
 use crate::input::{Inbox, JobId};
-use crate::receipt::Receipt;
+use crate::receipt::{Bitmap, Paper, Receipt, Template, template};
+
+mod confirm;
+pub mod escpos;
+mod file;
+pub mod link;
+mod network;
+pub mod profile;
+mod serial;
+pub mod session;
+pub mod status;
+mod worker;
+
+pub use profile::Profile;
+pub use serial::Flow;
+pub use session::Waits;
 
 /// What the printer is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -12,29 +33,171 @@ pub enum Job {
     Drawer,
 }
 
-/// A printer that runs on its own thread. Dropping it lets the thread finish its job and end.
+/// A printer that runs on its own thread. Dropping it lets the thread finish its job and end; a job that waits for a
+/// person does not wait on.
 pub struct Printer {
-    jobs: std::sync::mpsc::SyncSender<Job>,
+    jobs: SyncSender<Job>,
+    printing: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+}
+
+/// How the printer is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Kind {
+    /// There is none: whoever keeps the jobs should make none. One that comes all the same is
+    /// [`NotStarted`](crate::input::PrintOutcome::NotStarted).
+    #[default]
+    None,
+    /// A USB printer behind the kernel's usblp driver.
+    Usblp,
+    /// A serial port.
+    Serial,
+    /// TCP, usually port 9100.
+    Network,
+    /// A file, a directory, a FIFO, any character device.
+    File,
 }
 
 /// Which printer, and how to reach it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Settings {}
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// How it is reached.
+    pub kind: Kind,
+    /// The device or file.
+    pub path: Option<PathBuf>,
+    /// `host` or `host:port` of a network printer.
+    pub address: Option<String>,
+    /// Speed of a serial port.
+    pub baud: u32,
+    /// How a serial printer says stop.
+    pub flow: Flow,
+    /// A built-in profile's name, or the path of a file (anything with a slash).
+    pub profile: String,
+    /// The shop's receipt template.
+    pub template: Option<PathBuf>,
+    /// How long is waited for what; for tests.
+    pub waits: Waits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            kind: Kind::None,
+            path: None,
+            address: None,
+            baud: 9600,
+            flow: Flow::None,
+            profile: "generic-58mm".to_owned(),
+            template: None,
+            waits: Waits::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads and checks the profile.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to do.
+    pub fn load_profile(&self) -> Result<Profile, String> {
+        if self.profile.contains('/') {
+            let text = std::fs::read_to_string(&self.profile)
+                .map_err(|error| format!("printer profile {}: {error}", self.profile))?;
+            return Profile::parse(&text)
+                .map_err(|error| format!("printer profile {}: {error}", self.profile));
+        }
+        Profile::built_in(&self.profile).ok_or_else(|| {
+            let known: Vec<&str> = Profile::names().collect();
+            format!(
+                "unknown printer profile {:?}\nhelp: use the path of a file, or one of {}",
+                self.profile,
+                known.join(", ")
+            )
+        })
+    }
+
+    /// Reads and checks the receipt template and its logo, for paper of `dots`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to do.
+    pub fn load_template(&self, dots: usize) -> Result<Template, String> {
+        /// A template is a page; more is another file.
+        const BYTES_MAX: u64 = 64 << 10;
+        let Some(path) = &self.template else { return Ok(Template::default()) };
+        let named = |error: &dyn std::fmt::Display| format!("receipt template {}: {error}", path.display());
+        let size = std::fs::metadata(path).map_err(|error| named(&error))?.len();
+        if size > BYTES_MAX {
+            return Err(named(&format!("file has {size} bytes, expected at most {BYTES_MAX}")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+        let written = template::Written::parse(&text).map_err(|error| named(&error))?;
+        let mut template = written.template;
+        if let Some(logo) = written.logo {
+            let place = path.parent().map_or_else(|| PathBuf::from(&logo), |folder| folder.join(&logo));
+            let picture = std::fs::read(&place)
+                .map_err(|error| named(&format!("logo {}: {error}", place.display())))
+                .and_then(|bytes| {
+                    Bitmap::from_png(&bytes).map_err(|e| named(&format!("logo {}: {e}", place.display())))
+                })?;
+            if picture.width() > dots {
+                return Err(named(&format!(
+                    "logo is {} dots wide, the paper has {dots}\nhelp: make the picture smaller",
+                    picture.width()
+                )));
+            }
+            template.logo = Some(picture);
+        }
+        Ok(template)
+    }
+
+    /// The paper as it will be printed: for previews, and to check the settings without a printer.
+    ///
+    /// # Errors
+    /// What is wrong with the profile or the template.
+    pub fn paper(&self) -> Result<Paper, String> {
+        let profile = self.load_profile()?;
+        let template = self.load_template(profile.dots)?;
+        Ok(Paper { columns: profile.columns, dots: profile.dots, template })
+    }
+}
+
+/// What may wait beside the job in hand: a receipt and the drawer.
+const QUEUE: usize = 2;
 
 impl Printer {
     /// Starts the thread. Reports devices and job ends to `inbox`; an absent printer is reported and taken up when it appears.
-    pub fn start(_settings: Settings, _inbox: Inbox) -> std::io::Result<Printer> {
-        let (jobs, _) = std::sync::mpsc::sync_channel(1);
-        Ok(Printer { jobs })
+    ///
+    /// A profile or template that is not usable never stops the printer: it prints with the built-in ones and says so in
+    /// its device report. Whoever starts the program should have asked [`Settings::paper`] before.
+    pub fn start(settings: Settings, inbox: Inbox) -> io::Result<Printer> {
+        let (jobs, waiting) = sync_channel(QUEUE);
+        let printing = Arc::new(AtomicBool::new(false));
+        let stop = Arc::new(AtomicBool::new(false));
+        let worker = worker::Worker::new(settings, inbox, Arc::clone(&printing), Arc::clone(&stop));
+        std::thread::Builder::new().name("printer".to_owned()).spawn(move || worker.run(&waiting))?;
+        Ok(Printer { jobs, printing, stop })
     }
 
     /// Hands over a job without waiting; gives it back when one is already in hand. The caller hands over one receipt
     /// at a time and waits for its [`Printed`](crate::input::Printed).
     pub fn hand_over(&self, job: Job) -> Result<(), Job> {
-        self.jobs.try_send(job).map_err(|refused| match refused {
-            std::sync::mpsc::TrySendError::Full(job) | std::sync::mpsc::TrySendError::Disconnected(job) => {
-                job
+        let receipt = matches!(job, Job::Receipt(..));
+        if receipt && self.printing.swap(true, Ordering::AcqRel) {
+            return Err(job);
+        }
+        self.jobs.try_send(job).map_err(|refused| {
+            if receipt {
+                self.printing.store(false, Ordering::Release);
+            }
+            match refused {
+                TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
             }
         })
+    }
+}
+
+impl Drop for Printer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
     }
 }

@@ -1,0 +1,138 @@
+//! A file, a directory, a FIFO or any character device in the printer's place: for tests, the demo, and devices that need
+//! no more than bytes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+
+use super::link::{Link, Open, Raw, absent};
+
+/// What opens the path.
+pub struct Paths {
+    path: PathBuf,
+    made: u64,
+}
+
+impl Paths {
+    /// A directory gets one file a job; a regular file (made when it is not there) gets every job appended; anything
+    /// else is written to as a device.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), made: 0 }
+    }
+
+    fn try_open(&mut self) -> io::Result<Box<dyn Link>> {
+        let kind = match std::fs::metadata(&self.path) {
+            Ok(found) => Some(found.file_type()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        match kind {
+            Some(kind) if kind.is_dir() => Ok(Box::new(Sheet::new(self.next_file()?))),
+            Some(kind) if kind.is_fifo() => {
+                // Without a reader this is ENXIO, as a printer that is switched off.
+                let flags = OFlags::NONBLOCK.bits() as i32;
+                let fifo = OpenOptions::new().write(true).custom_flags(flags).open(&self.path)?;
+                Ok(Box::new(Device(Raw::new(fifo))))
+            }
+            Some(kind) if kind.is_char_device() => {
+                let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+                let device =
+                    OpenOptions::new().read(true).write(true).custom_flags(flags).open(&self.path)?;
+                raw_terminal(&device)?;
+                Ok(Box::new(Device(Raw::new(device))))
+            }
+            _ => Ok(Box::new(Sheet::new(OpenOptions::new().append(true).create(true).open(&self.path)?))),
+        }
+    }
+
+    fn next_file(&mut self) -> io::Result<File> {
+        loop {
+            self.made += 1;
+            let path = self.path.join(format!("receipt-{:06}.bin", self.made));
+            match OpenOptions::new().write(true).create_new(true).open(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+/// A terminal must not turn line feeds into two bytes, echo what the printer says, or keep it until a line is whole.
+fn raw_terminal(device: &File) -> io::Result<()> {
+    if rustix::termios::isatty(device) {
+        let mut modes = rustix::termios::tcgetattr(device)?;
+        modes.make_raw();
+        rustix::termios::tcsetattr(device, rustix::termios::OptionalActions::Now, &modes)?;
+    }
+    Ok(())
+}
+
+impl Open for Paths {
+    fn open(&mut self) -> Result<Box<dyn Link>, String> {
+        let name = self.path.display().to_string();
+        self.try_open().map_err(|error| absent(&name, &error))
+    }
+
+    /// A device stays open; of files each job opens its own.
+    fn stays_open(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|found| {
+            let kind = found.file_type();
+            kind.is_char_device() || kind.is_fifo()
+        })
+    }
+}
+
+/// A file as paper.
+struct Sheet {
+    file: File,
+    started: Instant,
+}
+
+impl Sheet {
+    fn new(file: File) -> Self {
+        Self { file, started: Instant::now() }
+    }
+}
+
+impl Link for Sheet {
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn send(&mut self, bytes: &[u8], _: Duration) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn receive(&mut self, _: &mut [u8], _: Duration) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn is_paper(&self) -> bool {
+        true
+    }
+
+    fn close(self: Box<Self>, _: Duration) {}
+}
+
+/// A device node or FIFO: bytes there, and bytes back if it has any.
+struct Device(Raw<File>);
+
+impl Link for Device {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn send(&mut self, bytes: &[u8], wait: Duration) -> io::Result<usize> {
+        self.0.send(bytes, wait)
+    }
+
+    fn receive(&mut self, into: &mut [u8], wait: Duration) -> io::Result<usize> {
+        self.0.receive(into, wait)
+    }
+
+    fn close(self: Box<Self>, _: Duration) {}
+}

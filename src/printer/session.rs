@@ -1,0 +1,440 @@
+//! One printer and what is known about it: opens the way, asks how it is, remembers whether its word is worth something.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::escpos;
+use super::link::{Link, Open};
+use super::profile::{Profile, Question};
+use super::status::{Condition, Replies, Reply};
+
+/// How long is waited for what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waits {
+    /// For a network connection.
+    pub connect: Duration,
+    /// For an answer to a question. Epson printers answer within milliseconds; 1 s covers 9600 baud with a full line.
+    pub answer: Duration,
+    /// For a printer that takes no bytes and says no reason.
+    pub stall: Duration,
+    /// For the proof, after the last byte and whatever a slow line needs for them.
+    pub confirm: Duration,
+    /// For a person, when the printer says that it needs one.
+    pub patience: Duration,
+    /// Between two looks at a printer that is there. Faster ones disturb some printers (Linux, usblp.c).
+    pub watch: Duration,
+    /// Between two looks over the network, where a look keeps other computers out.
+    pub network_watch: Duration,
+    /// Between two looks for a printer that is not there.
+    pub absent: Duration,
+    /// For the printer to close the connection after a job.
+    pub drain: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            answer: Duration::from_millis(500),
+            stall: Duration::from_secs(10),
+            confirm: Duration::from_secs(10),
+            patience: Duration::from_secs(10 * 60),
+            watch: Duration::from_secs(2),
+            network_watch: Duration::from_secs(10),
+            absent: Duration::from_secs(1),
+            drain: Duration::from_secs(1),
+        }
+    }
+}
+
+/// How many names of earlier jobs are remembered: a printer that went on after a pause returns one of them late.
+const NAMES_KEPT: usize = 64;
+
+/// How often a printer that never answered is asked before it is taken for one that does not, and how seldom after that.
+const SILENCE_TRIED: u32 = 2;
+const SILENCE_RETRIED: u32 = 16;
+
+/// One printer.
+pub struct Session {
+    pub(super) profile: Profile,
+    pub(super) waits: Waits,
+    open: Box<dyn Open>,
+    link: Option<Box<dyn Link>>,
+    replies: Replies,
+    heard: VecDeque<Reply>,
+    /// What it last said by itself.
+    automatic: Option<Condition>,
+    /// It answered a question before: silence now means something.
+    answered: bool,
+    /// How often it was asked in vain, before it ever answered.
+    silent: u32,
+    /// The way carries nothing back.
+    one_way: bool,
+    /// It was seen well, and it was seen in trouble: its answers follow its state.
+    seen_well: bool,
+    seen_ill: bool,
+    /// It returned what it was never given, or one byte for every question: its word is worth nothing.
+    pub(super) lies: bool,
+    /// The last job broke off: the printer may wait for the rest of a command.
+    pub(super) torn: bool,
+    /// A reply to `GS r` of an earlier job is still to come.
+    pub(super) owed: bool,
+    names: VecDeque<[u8; 4]>,
+    name: u32,
+    stop: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// A printer behind `open`. `name` is any number; jobs are named from it on, so that no reply to an earlier process
+    /// is taken for one of ours. `stop` ends the waiting for a person.
+    pub fn new(
+        profile: Profile,
+        waits: Waits,
+        open: Box<dyn Open>,
+        name: u32,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            profile,
+            waits,
+            open,
+            link: None,
+            replies: Replies::default(),
+            heard: VecDeque::new(),
+            automatic: None,
+            answered: false,
+            silent: 0,
+            one_way: false,
+            seen_well: false,
+            seen_ill: false,
+            lies: false,
+            torn: false,
+            owed: false,
+            names: VecDeque::new(),
+            name,
+            stop,
+        }
+    }
+
+    /// Whether the process is to end.
+    pub(super) fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether its answers are known to follow its state.
+    pub(super) fn proven(&self) -> bool {
+        !self.lies && (self.profile.proven || (self.seen_well && self.seen_ill))
+    }
+
+    /// Bytes so far that were no reply.
+    pub(super) fn noise(&self) -> u64 {
+        self.replies.noise()
+    }
+
+    /// A name for a job, in the characters that `GS ( H` allows.
+    pub(super) fn next_name(&mut self) -> [u8; 4] {
+        self.name = self.name.wrapping_add(1);
+        let mut rest = self.name;
+        let name = [0; 4].map(|_: u8| {
+            let digit = 0x20 + (rest % 95) as u8;
+            rest /= 95;
+            digit
+        });
+        if self.names.len() == NAMES_KEPT {
+            self.names.pop_front();
+        }
+        self.names.push_back(name);
+        name
+    }
+
+    /// Whether a reply to `GS r` is there that nobody asked for.
+    pub(super) fn talks_unasked(&self) -> bool {
+        self.heard.iter().any(|reply| matches!(reply, Reply::Paper(_)))
+    }
+
+    /// Whether `name` was given to some job.
+    pub(super) fn gave(&self, name: &[u8]) -> bool {
+        self.names.iter().any(|given| given == name)
+    }
+
+    /// The open way; opens it if need be.
+    pub(super) fn link(&mut self) -> Result<&mut dyn Link, String> {
+        if self.link.is_none() {
+            let mut link = self.open.open()?;
+            self.replies = Replies::default();
+            self.heard.clear();
+            self.automatic = None;
+            self.one_way = false;
+            if self.profile.answers(Question::Asb) && !link.is_paper() {
+                // If it is not taken the first question says so.
+                let _ = link.send(&escpos::AUTOMATIC_STATUS, self.waits.answer);
+            }
+            self.link = Some(link);
+        }
+        match &mut self.link {
+            Some(link) => Ok(link.as_mut()),
+            None => Err(String::new()),
+        }
+    }
+
+    /// The open way, where there must be one.
+    pub(super) fn opened(&mut self) -> io::Result<&mut dyn Link> {
+        match &mut self.link {
+            Some(link) => Ok(link.as_mut()),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Whether a way is open.
+    pub fn is_open(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Whether the way stays open between jobs.
+    pub fn stays_open(&self) -> bool {
+        self.open.stays_open()
+    }
+
+    /// Lets the way go: it broke, or nothing may follow.
+    pub(super) fn hang_up(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.close(Duration::ZERO);
+        }
+    }
+
+    /// After a job: closes the way gently, where it does not stay open.
+    pub fn rest(&mut self) {
+        if !self.open.stays_open()
+            && let Some(link) = self.link.take()
+        {
+            link.close(self.waits.drain);
+        }
+    }
+
+    /// The next reply; waits at most `wait` for it. What the printer says by itself is kept, not returned.
+    pub(super) fn hear(&mut self, wait: Duration) -> io::Result<Option<Reply>> {
+        if let Some(reply) = self.heard.pop_front() {
+            return Ok(Some(reply));
+        }
+        self.listen(wait)?;
+        Ok(self.heard.pop_front())
+    }
+
+    fn listen(&mut self, wait: Duration) -> io::Result<usize> {
+        let mut bytes = [0; 256];
+        let got = match self.opened()?.receive(&mut bytes, wait) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                self.one_way = true;
+                return Err(error);
+            }
+            other => other?,
+        };
+        for byte in &bytes[..got] {
+            match self.replies.push(*byte) {
+                Some(Reply::Automatic(status)) => {
+                    let condition = Condition::automatic(status);
+                    self.learn(&condition);
+                    self.automatic = Some(condition);
+                }
+                Some(reply) => self.heard.push_back(reply),
+                None => {}
+            }
+        }
+        Ok(got)
+    }
+
+    /// Forgets what was said before now: answers to questions that nobody waits for any more.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        // A printer that floods is not listened to for ever: 64 KiB are more than any printer's buffer.
+        for _ in 0..256 {
+            match self.listen(Duration::ZERO) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.heard.clear();
+        Ok(())
+    }
+
+    fn learn(&mut self, condition: &Condition) {
+        // Amid noise an answer may be noise too.
+        if self.noise() == 0 {
+            self.answered = true;
+            match condition.trouble() {
+                Some(_) => self.seen_ill = true,
+                None => self.seen_well = true,
+            }
+        }
+    }
+
+    /// The answer to `DLE EOT n`. Other replies stay for whoever waits for them.
+    fn ask(&mut self, n: u8) -> io::Result<Option<u8>> {
+        self.heard.retain(|reply| !matches!(reply, Reply::RealTime(_)));
+        let wait = self.waits.answer;
+        let link = self.opened()?;
+        let end = link.now() + wait;
+        let question = escpos::real_time_status(n);
+        let mut sent = 0;
+        while sent < question.len() {
+            match link.send(&question[sent..], wait)? {
+                0 => return Ok(None),
+                taken => sent += taken,
+            }
+        }
+        loop {
+            let answer = self.heard.iter().position(|reply| matches!(reply, Reply::RealTime(_)));
+            if let Some(Reply::RealTime(answer)) = answer.and_then(|place| self.heard.remove(place)) {
+                return Ok(Some(answer));
+            }
+            let now = self.opened()?.now();
+            if now >= end {
+                return Ok(None);
+            }
+            match self.listen(end - now) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// How it is, without a question in the data: the port's lines, and what it says by itself.
+    pub(super) fn glance(&mut self) -> io::Result<Option<Condition>> {
+        let mut condition = None;
+        if self.profile.answers(Question::LpGetStatus)
+            && let Some(lines) = self.opened()?.port()
+        {
+            let condition = condition.get_or_insert_with(Condition::default);
+            condition.port(lines);
+            let condition = *condition;
+            self.learn(&condition);
+        }
+        if self.profile.answers(Question::Asb) {
+            match self.listen(Duration::ZERO) {
+                Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error),
+                _ => {}
+            }
+            condition = self.automatic.or(condition);
+        }
+        Ok(condition)
+    }
+
+    /// How it is, by everything that it answers; `None` when it answers nothing. Only between whole commands: some
+    /// printers take a question in the middle of a picture for dots.
+    pub(super) fn examine(&mut self) -> io::Result<Option<Condition>> {
+        if self.lies {
+            return Ok(None);
+        }
+        let condition = self.glance()?;
+        if !self.profile.answers(Question::Dle) || self.one_way {
+            return Ok(condition);
+        }
+        if !self.answered {
+            // Every question in vain costs the customer half a second: a printer that never answers is asked seldom.
+            self.silent += 1;
+            if self.silent > SILENCE_TRIED && !self.silent.is_multiple_of(SILENCE_RETRIED) {
+                return Ok(condition);
+            }
+        }
+        let noise = self.noise();
+        let Some(printer) = self.ask(1)? else { return Ok(condition) };
+        let (Some(cause), Some(paper)) = (self.ask(2)?, self.ask(4)?) else { return Ok(condition) };
+        if self.noise() != noise {
+            return Ok(condition);
+        }
+        if printer == cause && cause == paper && printer != 0x12 {
+            // The bits of the three questions mean different things; no state of a printer sets them all alike.
+            self.lies = true;
+            return Ok(None);
+        }
+        let mut asked = Condition::default();
+        asked.real_time(1, printer);
+        asked.real_time(2, cause);
+        asked.real_time(4, paper);
+        if (asked.offline || asked.error)
+            && let Some(error) = self.ask(3)?
+        {
+            asked.real_time(3, error);
+        }
+        self.learn(&asked);
+        // Either way of asking may know of trouble that the other does not.
+        Ok(Some(condition.map_or(asked, |port| merged(asked, port))))
+    }
+
+    /// Whether silence means that something is wrong.
+    pub(super) fn must_answer(&self) -> bool {
+        let can = [Question::Dle, Question::Asb, Question::LpGetStatus];
+        (self.profile.proven || self.answered)
+            && !self.lies
+            && !self.one_way
+            && self.noise() == 0
+            && can.iter().any(|question| self.profile.answers(*question))
+    }
+
+    /// Whether looking at it between jobs can tell anything.
+    pub fn can_look(&self) -> bool {
+        self.answered && self.must_answer()
+    }
+
+    /// Looks at it: `Ok` with what the cashier should know although it is ready, or why it cannot print.
+    pub fn look(&mut self) -> Result<&'static str, String> {
+        self.link()?;
+        let looked = self.settle().and_then(|()| self.examine());
+        match looked {
+            Ok(Some(condition)) => match condition.trouble() {
+                Some(trouble) => Err(trouble.to_owned()),
+                None => Ok(condition.warning().unwrap_or("")),
+            },
+            Ok(None) if self.must_answer() => Err(SILENT.to_owned()),
+            Ok(None) => Ok(""),
+            Err(_) => {
+                // It went away; the next look says why it cannot be opened.
+                self.hang_up();
+                self.link().map(|_| "")
+            }
+        }
+    }
+
+    /// Opens the drawer.
+    ///
+    /// # Errors
+    /// Why not, for the log.
+    pub fn drawer(&mut self) -> Result<(), String> {
+        let pulse = escpos::drawer(&self.profile.drawer);
+        let wait = self.waits.stall;
+        let sent = self.link()?.send(&pulse, wait);
+        match sent {
+            Ok(sent) if sent == pulse.len() => Ok(()),
+            // A part of a pulse must not eat the head of the next job.
+            Ok(_) => {
+                self.torn = true;
+                Err(SILENT.to_owned())
+            }
+            Err(error) => {
+                self.hang_up();
+                Err(error.to_string())
+            }
+        }
+    }
+}
+
+/// What a printer that used to answer and does not now is said to be.
+pub(super) const SILENT: &str =
+    "打印机没有应答，请检查电源 printer does not answer: check its power and cable";
+
+fn merged(one: Condition, other: Condition) -> Condition {
+    Condition {
+        offline: one.offline || other.offline,
+        cover: one.cover || other.cover,
+        paper_end: one.paper_end || other.paper_end,
+        paper_low: one.paper_low || other.paper_low,
+        cutter: one.cutter || other.cutter,
+        error: one.error || other.error,
+        hot: one.hot || other.hot,
+    }
+}
