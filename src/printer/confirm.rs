@@ -203,8 +203,7 @@ impl Session {
         let mut trouble: Option<&'static str> = None;
         let mut end = started + carry + self.waits.confirm;
         let mut next_look = started + self.waits.watch;
-        loop {
-            let Ok(now) = self.opened().map(|link| link.now()) else { break };
+        while let Ok(now) = self.opened().map(|link| link.now()) {
             if now >= end || (trouble.is_some() && self.stopping()) {
                 break;
             }

@@ -150,6 +150,23 @@ impl Settings {
         Ok(template)
     }
 
+    /// Checks everything that can be checked without a printer.
+    ///
+    /// # Errors
+    /// What is wrong, and in a second line (`help: …`) what to write.
+    pub fn check(&self) -> Result<(), String> {
+        let (lacks, example) = match self.kind {
+            Kind::None | Kind::Usblp => (false, ""),
+            Kind::Serial => (self.path.is_none(), "path = \"/dev/serial/by-id/usb-…\""),
+            Kind::File => (self.path.is_none(), "path = \"/var/lib/micropayd/paper\""),
+            Kind::Network => (self.address.is_none(), "address = \"192.168.1.50:9100\""),
+        };
+        if lacks {
+            return Err(format!("printer of this kind has no place\nhelp: write {example}"));
+        }
+        self.paper().map(|_| ())
+    }
+
     /// The paper as it will be printed: for previews, and to check the settings without a printer.
     ///
     /// # Errors
