@@ -51,10 +51,36 @@ fn check(section: &Section<'_>, checked: Result<(), String>) {
 }
 
 pub fn printer(section: Section<'_>) -> Option<printer::Settings> {
-    section.choice("kind", &[("usblp", ()), ("serial", ()), ("network", ()), ("file", ()), ("none", ())]);
-    section.path("path");
-    section.text("address");
-    section.text("profile");
+    let default = printer::Settings::default();
+    let kinds = [
+        ("usblp", printer::Kind::Usblp),
+        ("serial", printer::Kind::Serial),
+        ("network", printer::Kind::Network),
+        ("file", printer::Kind::File),
+        ("none", printer::Kind::None),
+    ];
+    let flows = [
+        ("none", printer::Flow::None),
+        ("software", printer::Flow::Software),
+        ("hardware", printer::Flow::Hardware),
+    ];
+    let kind = section.choice("kind", &kinds);
+    let settings = printer::Settings {
+        kind: kind.as_ref().map_or(default.kind, |entry| entry.value),
+        path: section.path("path").map(|entry| entry.value),
+        address: section.text("address").map(|entry| entry.value),
+        baud: section
+            .number("baud", 300, 4_000_000)
+            .and_then(|entry| u32::try_from(entry.value).ok())
+            .unwrap_or(default.baud),
+        flow: section.choice("flow", &flows).map_or(default.flow, |entry| entry.value),
+        profile: section.text("profile").map_or(default.profile, |entry| entry.value),
+        template: section.path("template").map(|entry| entry.value),
+        waits: default.waits,
+    };
+    if kind.is_some() {
+        check(&section, settings.check());
+    }
     section.finish();
-    Some(printer::Settings {})
+    Some(settings)
 }
