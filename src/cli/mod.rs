@@ -4,6 +4,7 @@ mod cancel;
 mod check_config;
 mod client;
 mod completions;
+mod doctor;
 mod list;
 mod man;
 mod pay;
@@ -75,6 +76,8 @@ enum Command {
     Replay(replay::Replay),
     /// Look at receipts without paper
     Receipt(receipt::ReceiptCommand),
+    /// Look at everything that a payment needs, and say what to do about each fault
+    Doctor(doctor::Doctor),
     /// Say what is wrong with a configuration, with the line, and what to write instead
     CheckConfig(check_config::CheckConfig),
     /// Print the completions of a shell
@@ -161,6 +164,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<u8> {
         Command::Reprint(reprint) => reprint.run(context).await,
         Command::Replay(replay) => replay.run(context).await,
         Command::Receipt(receipt) => receipt.run(context),
+        Command::Doctor(doctor) => doctor.run(context).await,
         Command::CheckConfig(check) => check.run(context),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),

@@ -1,0 +1,62 @@
+//! The devices' nodes: whether they are there and may be opened. Nothing is sent to them, for that could print.
+
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+
+use super::Finding;
+use crate::config::Config;
+
+pub async fn look(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if config.scanners.is_empty() {
+        let help = "write a [[scanner]] section, or send codes over the API";
+        findings.push(Finding::look("scanner", "none is set up", help));
+    }
+    for scanner in &config.scanners {
+        findings.push(node("scanner", Path::new(&scanner.path)));
+    }
+    findings
+}
+
+/// A device node.
+fn node(of: &str, path: &Path) -> Finding {
+    let shown = path.display();
+    let about = match std::fs::metadata(path) {
+        Ok(about) => about,
+        Err(error) => {
+            let help = format!("plug it in; see what is there: {}", where_to_look(path));
+            return Finding::bad(of, format!("{shown}: {error}"), help);
+        }
+    };
+    if !about.file_type().is_char_device() {
+        return Finding::bad(of, format!("{shown} is not a device"), format!("correct the path in [{of}]"));
+    }
+    if access(path, Access::READ_OK | Access::WRITE_OK).is_err() {
+        let help = "install 70-micropayd.rules with the device's vendor in it, or run this as: sudo -u micropayd micropayd doctor";
+        return Finding::bad(of, format!("{shown} may not be opened by this user"), help);
+    }
+    Finding::good(of, format!("{shown} is there"))
+}
+
+fn where_to_look(path: &Path) -> String {
+    // The nearest directory that exists shows what is plugged in.
+    let there = path.ancestors().skip(1).find(|dir| dir.is_dir()).unwrap_or(Path::new("/dev"));
+    format!("ls -l {}", there.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::Health;
+
+    #[test]
+    fn a_node_is_there_or_says_where_to_look() {
+        assert_eq!(node("scanner", Path::new("/dev/null")).health, Health::Good);
+        let absent = node("scanner", Path::new("/dev/serial/by-id/usb-none"));
+        assert_eq!(absent.health, Health::Bad);
+        assert!(absent.help.starts_with("plug it in; see what is there: ls -l /dev"), "{}", absent.help);
+        assert_eq!(node("scanner", Path::new("/etc/hostname")).what, "/etc/hostname is not a device");
+    }
+}
