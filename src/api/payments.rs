@@ -322,7 +322,7 @@ impl Api {
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             match notice {
-                Ok(Notice::Sale(_, newer)) if newer.id == sale.id && newer.updated_at >= sale.updated_at => {
+                Ok(Notice::Sale(_, newer)) if newer.id == sale.id => {
                     sale = *newer;
                 }
                 Ok(_) => {}

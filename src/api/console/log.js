@@ -140,10 +140,9 @@ function detail(payment, steps) {
 
   $("paper").hidden = payment.money !== "taken";
   const picture = $("picture");
-  const source = `/v1/payments/${payment.id}/receipt.png?copies=${payment.receipt.copies}`;
-  if (payment.money === "taken" && picture.dataset.source !== source) {
-    picture.dataset.source = source;
-    picture.src = `/v1/payments/${payment.id}/receipt.png`;
+  if (payment.money === "taken" && picture.dataset.of !== payment.id) {
+    picture.dataset.of = payment.id;
+    picture.src = `/v1/payments/${encodeURIComponent(payment.id)}/receipt.png`;
     picture.alt = t("paper");
   }
 }

@@ -41,7 +41,7 @@ function kind() {
   return "unpaid";
 }
 
-const marks = { idle: "¥", scan: "▣", again: "✕", wait: "…", paid: "✓", unpaid: "✕", manager: "!", asking: "…" };
+const marks = { idle: "＋", scan: "▣", again: "✕", wait: "…", paid: "✓", unpaid: "✕", manager: "!", asking: "…" };
 
 function sentence() {
   if (note) return note.text;
@@ -135,7 +135,6 @@ function tell(text, looks = "unpaid") {
 /** Takes in a payment, from whichever way it came. */
 function take(payment) {
   const before = recent.get(payment.id) ?? (current?.id === payment.id ? current : null);
-  if (before && before.updated_at > payment.updated_at) return;
   recent.set(payment.id, payment);
   const oldest = [...recent.keys()].sort();
   while (recent.size > 4 * RECENT) recent.delete(oldest.shift());

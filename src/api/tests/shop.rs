@@ -233,7 +233,7 @@ fn answer(book: &Arc<Mutex<Book>>, notices: &broadcast::Sender<Notice>, command:
             let _ = reply.send(match in_hand(book) {
                 None => Err(Refused::NothingToPay),
                 Some(mut sale) => {
-                    sale.payment.attempts[0].hint = Some(code.hint());
+                    sale.payment.attempts.last_mut().unwrap().hint = Some(code.hint());
                     keep(book, notices, sale.clone(), "code …8406");
                     Ok(sale)
                 }
@@ -243,7 +243,7 @@ fn answer(book: &Arc<Mutex<Book>>, notices: &broadcast::Sender<Notice>, command:
             let _ = reply.send(find(&id).and_then(|mut sale| match sale.payment.phase().is_final() {
                 true => Err(Refused::NotNow("payment is paid already".to_owned())),
                 false => {
-                    sale.payment.attempts[0].phase = Phase::Void;
+                    sale.payment.attempts.last_mut().unwrap().phase = Phase::Void;
                     keep(book, notices, sale.clone(), "cancelled");
                     Ok(sale)
                 }
