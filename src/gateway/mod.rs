@@ -59,9 +59,12 @@ pub struct Request<A> {
     pub client_certificate: bool,
     /// When another host may be asked.
     pub second_host: SecondHost,
-    /// Makes an outcome of a whole answer: HTTP status and body.
-    pub read: Box<dyn FnOnce(u16, &[u8]) -> A + Send>,
+    /// Reads what comes back.
+    pub read: Read<A>,
 }
+
+/// Makes an outcome of a whole answer: HTTP status and body.
+pub type Read<A> = Box<dyn FnOnce(u16, &[u8]) -> A + Send>;
 
 /// When another host may be asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
