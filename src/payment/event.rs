@@ -50,11 +50,12 @@ pub enum Asked {
 pub enum Answer {
     /// Authenticated: this order was paid, with our amount.
     Paid(Proof),
-    /// Authenticated: the payer is looking at a password or confirmation dialog (`USERPAYING`). Contradicts a refusal.
+    /// Authenticated: the payer is looking at a password or confirmation dialog (`USERPAYING`), or the deduction is still
+    /// to come (`ACCEPT`). Contradicts a refusal.
     AwaitingPayer,
     /// Authenticated, to a pay request only: refused with a code on the driver's allow-list. Confirmed by one query.
     Refused(Refusal),
-    /// Authenticated: the order exists and is not paid, not yet or no more (`NOTPAY`, `ACCEPT`).
+    /// Authenticated: the order exists and is not paid, not yet or no more (`NOTPAY`).
     NotPaid,
     /// Authenticated: the gateway has no such order (`ORDERNOTEXIST`). Not final while the code can still arrive.
     NotFound,
