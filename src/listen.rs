@@ -1,10 +1,12 @@
 //! Bounded listeners, plain and TLS, TCP and Unix: what one peer does or leaves undone never keeps the next peer from being served.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,12 +14,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
+use axum::http::Response;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
@@ -104,9 +107,17 @@ pub struct Peer {
     pub client_cert: Option<CertificateDer<'static>>,
 }
 
-/// A response extension: the connection is closed and not one byte of the response is sent.
-#[derive(Clone, Copy, Debug)]
-pub struct Hangup;
+/// A response extension: nothing of the response is sent; these bytes are, as they are, and the connection ends with them.
+#[derive(Clone, Debug, Default)]
+pub struct Hangup(pub Bytes);
+
+impl fmt::Display for Hangup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("hung up on purpose")
+    }
+}
+
+impl std::error::Error for Hangup {}
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
@@ -184,23 +195,44 @@ async fn connection(
     };
     let Some((stream, client_cert)) = shaken else { return };
     let peer = Peer { addr, client_cert };
-    let service = service_fn(|request| answer(request, router.clone(), peer.clone(), seat.clone()));
+    let service = service_fn(|request| Box::pin(answer(request, router.clone(), peer.clone(), seat.clone())));
     let io = TokioIo::new(Watched { stream, seat: seat.clone() });
     // Time limits are kept here, by phase: hyper's own cannot tell an idle connection from half a request.
-    let mut http = pin!(
-        http1::Builder::new()
-            .header_read_timeout(None)
-            .max_buf_size(HEAD_BYTES)
-            .serve_connection(io, service)
-    );
+    let mut http = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(io, service);
     let mut stopping = false;
-    loop {
+    let ended = loop {
         tokio::select! {
-            _ = http.as_mut() => return,
+            ended = poll_fn(|cx| http.poll_without_shutdown(cx)) => break ended,
             () = seat.over() => return,
             () = stopped(&mut stop), if !stopping => {
                 stopping = true;
-                http.as_mut().graceful_shutdown();
+                Pin::new(&mut http).graceful_shutdown();
+            }
+        }
+    };
+    let hangup = ended.err().and_then(|error| error.source()?.downcast_ref::<Hangup>().cloned());
+    let mut stream = http.into_parts().io.into_inner();
+    seat.enter(Phase::Reading);
+    tokio::select! {
+        () = farewell(&mut stream, hangup) => {}
+        () = seat.over() => {}
+    }
+}
+
+/// Ends a connection: as TLS wants it, or with the last bytes of a hang-up, which a peer may read to their end.
+async fn farewell(stream: &mut Watched, hangup: Option<Hangup>) {
+    match hangup {
+        // The peer is gone or will be; there is nobody to tell about a failure.
+        None => drop(stream.shutdown().await),
+        Some(Hangup(bytes)) if bytes.is_empty() => {}
+        Some(Hangup(bytes)) => {
+            let mut ignored = [0; 1024];
+            let mut open = stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok();
+            while open {
+                open = stream.read(&mut ignored).await.is_ok_and(|n| n > 0);
             }
         }
     }
@@ -211,7 +243,7 @@ async fn answer(
     router: Router,
     peer: Peer,
     seat: Seat,
-) -> Result<axum::http::Response<Body>, io::Error> {
+) -> Result<Response<Body>, Hangup> {
     seat.enter(Phase::Busy);
     let deadline = Instant::now() + seat.seats.limits.request_timeout;
     let mut request = request.map(|incoming| Body::new(Prompt { incoming, deadline, alarm: None }));
@@ -220,8 +252,8 @@ async fn answer(
         Ok(response) => response,
         Err(never) => match never {},
     };
-    if response.extensions().get::<Hangup>().is_some() {
-        return Err(io::Error::other("hung up on purpose"));
+    if let Some(hangup) = response.extensions().get::<Hangup>() {
+        return Err(hangup.clone());
     }
     Ok(response.map(|body| Body::new(Held { body, seat })))
 }

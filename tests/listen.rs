@@ -84,7 +84,8 @@ fn router(gate: Arc<Gate>) -> Router {
                 Body::from_stream(ticks)
             }),
         )
-        .route("/hangup", get(|| async { (Extension(Hangup), "never seen") }))
+        .route("/hangup", get(|| async { (Extension(Hangup::default()), "never seen") }))
+        .route("/raw", get(|| async { (Extension(Hangup(Bytes::from_static(b"not HTTP"))), "never seen") }))
         .route("/endless", get(|| async { Body::from_stream(stream::pending::<io::Result<Bytes>>()) }))
 }
 
@@ -172,8 +173,10 @@ async fn a_long_answer_is_not_idleness() {
 }
 
 #[tokio::test]
-async fn a_hangup_sends_nothing() {
-    assert_eq!(start(LIMITS).await.get("/hangup").await, "");
+async fn a_hangup_sends_nothing_but_its_own_bytes() {
+    let server = start(Limits { request_timeout: SOON, ..LIMITS }).await;
+    assert_eq!(server.get("/hangup").await, "");
+    assert_eq!(server.get("/raw").await, "not HTTP");
 }
 
 #[tokio::test]

@@ -155,6 +155,9 @@ pub fn recall(reversed: Result<Fields, Refusal>) -> Fields {
 pub fn paid(order: &Order) -> Fields {
     let mut fields = success();
     let openid = |salt: &str| format!("o{salt}{:0>24}", format!("Payer{}", order.customer));
+    if let Some(device) = order.terms.get("device_info") {
+        put(&mut fields, "device_info", device);
+    }
     put(&mut fields, "openid", openid("Sim"));
     put(&mut fields, "is_subscribe", "N");
     if order.terms.contains_key("sub_appid") {

@@ -54,6 +54,8 @@ pub enum Delivery {
     Answer(Answer),
     /// The connection closes without a byte.
     Hangup,
+    /// These bytes in the place of an HTTP response.
+    Raw(Vec<u8>),
     /// Silence on an open connection.
     Never,
 }
@@ -304,6 +306,7 @@ impl Front {
         self.count += 1;
         let answer = match delivery {
             Delivery::Hangup => "connection closed".to_owned(),
+            Delivery::Raw(_) => "not HTTP".to_owned(),
             Delivery::Never => "silence".to_owned(),
             Delivery::Answer(answer) => summary(answer),
         };

@@ -66,13 +66,16 @@ async fn gateway(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     let delivery = shared.front().call(now, api, &body, certificate);
     match delivery {
         Delivery::Answer(answer) => deliver(answer, api).await,
-        Delivery::Hangup => {
-            let mut response = Response::new(Body::empty());
-            response.extensions_mut().insert(Hangup);
-            response
-        }
+        Delivery::Hangup => hangup(Bytes::new()),
+        Delivery::Raw(bytes) => hangup(bytes.into()),
         Delivery::Never => std::future::pending().await,
     }
+}
+
+fn hangup(bytes: Bytes) -> Response {
+    let mut response = Response::new(Body::empty());
+    response.extensions_mut().insert(Hangup(bytes));
+    response
 }
 
 async fn deliver(answer: Answer, api: Api) -> Response {

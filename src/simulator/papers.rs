@@ -7,7 +7,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use p12_keystore::{KeyStore, KeyStoreEntry, LocalKeyId, PrivateKey, PrivateKeyChain};
+use p12_keystore::{
+    EncryptionAlgorithm, KeyStore, KeyStoreEntry, LocalKeyId, MacAlgorithm, PrivateKey, PrivateKeyChain,
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
@@ -90,14 +92,15 @@ fn params(name: &str) -> Result<CertificateParams, rcgen::Error> {
     Ok(params)
 }
 
-/// The form in which WeChat hands the certificate out; its password is the merchant number.
+/// The form in which WeChat hands the certificate out: ciphers of the nineties, the merchant number for a password.
 fn p12(cert: &CertificateDer<'_>, key: &KeyPair, password: &str) -> p12_keystore::Result<Vec<u8>> {
     let cert = p12_keystore::Certificate::from_der(cert)?;
     let key = PrivateKey::from_der(&key.serialize_der())?;
     let chain = PrivateKeyChain::new(LocalKeyId::from(b"1".to_vec()), key, [cert]);
     let mut store = KeyStore::new();
     store.add_entry("Tenpay Certificate", KeyStoreEntry::PrivateKeyChain(chain));
-    store.writer(password).write()
+    let form = EncryptionAlgorithm::PbeWithShaAnd3KeyTripleDesCbc;
+    store.writer(password).encryption_algorithm(form).mac_algorithm(MacAlgorithm::HmacSha1).write()
 }
 
 fn own_directory() -> Result<PathBuf, SimulatorError> {

@@ -176,6 +176,46 @@ pub(super) fn serve(front: &mut Front, now: Timestamp, api: Api, request: &Field
             let split = "<result_code><![CDATA[SUC]]><!-- FAIL -->CESS</result_code>";
             raw(lie.replacen("<result_code><![CDATA[SUCCESS]]></result_code>", split, 1))
         }
+        Fault::OtherCurrency => {
+            let mut lie = call.success_lie();
+            for name in ["fee_type", "cash_fee_type"] {
+                put(&mut lie, name, "USD");
+            }
+            call.unremembered(lie)
+        }
+        Fault::BadChunk => {
+            let text = call.honest_text();
+            let (first, second) = text.split_at(text.len() / 2);
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            Delivery::Raw(
+                [head, &format!("{:x}\r\n", first.len()), first, "\r\nzz\r\n", second].concat().into_bytes(),
+            )
+        }
+        Fault::BadLength => {
+            let text = call.honest_text();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nContent-Length: 5\r\n\r\n", text.len());
+            Delivery::Raw((head + &text).into_bytes())
+        }
+        Fault::Garbage => {
+            call.done();
+            Delivery::Raw(b"\x16\x03\x01 220 mail ready\r\n\r\n".to_vec())
+        }
+        Fault::HeaderFlood => {
+            let text = call.honest_text();
+            let flood: String = (0..100_000).map(|n| format!("X-{n}: {n}\r\n")).collect();
+            let head = format!("HTTP/1.1 200 OK\r\n{flood}Content-Length: {}\r\n\r\n", text.len());
+            Delivery::Raw((head + &text).into_bytes())
+        }
+        Fault::TwoAnswers => {
+            let lie = call.sealed_lie();
+            let truth = call.front.seal(request, answers::refused(SYSTEM_ERROR));
+            let responses = [truth, lie].map(|fields| {
+                let text = wire::write(&fields);
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len())
+            });
+            Delivery::Raw(responses.concat().into_bytes())
+        }
         Fault::NoReturnCode => call.edited(|text| {
             text.replacen("<return_code><![CDATA[SUCCESS]]></return_code>\n", "", 1).into_bytes()
         }),
@@ -206,10 +246,14 @@ impl Struck<'_> {
 
     /// The truthful answer with its text changed after signing.
     fn edited(&mut self, edit: impl FnOnce(String) -> Vec<u8>) -> Delivery {
+        raw(edit(self.honest_text()))
+    }
+
+    /// Carries the request out; the text of the truthful answer.
+    fn honest_text(&mut self) -> String {
         let said = self.said(Fate::Success);
         let answer = self.front.answer(self.api, self.request, said);
-        let text = String::from_utf8_lossy(&answer.body).into_owned();
-        raw(edit(text))
+        String::from_utf8_lossy(&answer.body).into_owned()
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Delivery {

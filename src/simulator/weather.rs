@@ -45,6 +45,7 @@ const SIGNED: &[Api] = &[Api::Micropay, Api::Orderquery, Api::Reverse, Api::Refu
 /// The signed ones that name an order in their answer.
 const NAMING: &[Api] = &[Api::Micropay, Api::Orderquery, Api::Refund, Api::Refundquery];
 const ACTING: &[Api] = &[Api::Micropay, Api::Reverse, Api::Refund];
+const PAYING: &[Api] = &[Api::Micropay, Api::Orderquery];
 const MICROPAY: &[Api] = &[Api::Micropay];
 const QUERY: &[Api] = &[Api::Orderquery];
 const REVERSE: &[Api] = &[Api::Reverse];
@@ -153,6 +154,18 @@ faults! {
     Bom = "bom", SIGNED;
     /// Nothing is done; a signed lie with the value that matters split over CDATA, comment and text.
     CdataTricks = "cdata_tricks", SIGNED;
+    /// Nothing is done; a properly signed success in another currency.
+    OtherCurrency = "other_currency", PAYING;
+    /// Done; a chunked body whose second chunk has no size.
+    BadChunk = "bad_chunk", SIGNED;
+    /// Done; two lengths that contradict each other.
+    BadLength = "bad_length", SIGNED;
+    /// Done; bytes that are not HTTP.
+    Garbage = "garbage", ALL;
+    /// Done; 100,000 header lines come before the body.
+    HeaderFlood = "header_flood", SIGNED;
+    /// Nothing is done; SYSTEMERROR, and right behind it a second response, a signed lie about the next call.
+    TwoAnswers = "two_answers", SIGNED;
     /// Done; `return_code` is missing.
     NoReturnCode = "no_return_code", SIGNED;
 }

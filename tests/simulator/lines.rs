@@ -103,6 +103,28 @@ async fn delays_are_kept() {
 }
 
 #[tokio::test]
+async fn raw_bytes_come_as_they_are_and_hold_the_line() {
+    for tls in [false, true] {
+        let rig = Rig::start(Settings { tls, ..Settings::default() }).await;
+        rig.weather(Where::Micropay, Fault::Garbage);
+        let request = rig.micropay(N, 1250, &rig.simulator.new_code(Mood::Pay));
+        // The client waits for more and gives up first, as a real one would.
+        assert!(timeout(Duration::from_millis(300), rig.try_signed("/pay/micropay", request)).await.is_err());
+        assert_eq!(rig.out_of_pocket(), 1250);
+    }
+    let rig = Rig::plain().await;
+    rig.weather(Where::Micropay, Fault::TwoAnswers);
+    let mut stream = sent(&rig).await;
+    let mut text = String::new();
+    while text.matches("</xml>").count() < 2 {
+        let mut bytes = [0; 4096];
+        let n = stream.read(&mut bytes).await.unwrap();
+        assert!(n > 0, "closed after {text}");
+        text.push_str(&String::from_utf8_lossy(&bytes[..n]));
+    }
+}
+
+#[tokio::test]
 async fn redirects_point_back() {
     let rig = Rig::plain().await;
     rig.weather(Where::Micropay, Fault::Status307);

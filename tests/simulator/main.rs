@@ -5,3 +5,4 @@ mod lines;
 mod rig;
 mod strict;
 mod weather;
+mod world;

@@ -147,6 +147,10 @@ fn no_lie_passes_for_the_truth() {
             assert_eq!(differ, [expected], "{fault} on {api:?}");
         }
     }
+    for api in [Api::Micropay, Api::Orderquery] {
+        let told = message(&before(api).under(Fault::OtherCurrency).call(api)).unwrap();
+        assert_eq!((authentic(&told), told["fee_type"].as_str()), (true, "USD"));
+    }
     // About a paid order the lie is that it was reversed: whoever believes it gives the goods to nobody and keeps the money.
     let told = message(&before(Api::Orderquery).under(Fault::Forged).call(Api::Orderquery)).unwrap();
     assert_eq!(told["trade_state"], "REVOKED");
@@ -271,6 +275,24 @@ fn hostile_bodies_are_hostile() {
     let twice = text(Fault::DuplicateKeys);
     assert_eq!(twice.matches("<result_code>").count(), 2);
     assert!(authentic(&read(&twice)));
+}
+
+#[test]
+fn hostile_responses_are_not_http() {
+    let raw = |fault| match Counter::new().under(fault).call(Api::Micropay) {
+        Delivery::Raw(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert!(raw(Fault::BadChunk).contains("\r\nzz\r\n"));
+    assert_eq!(raw(Fault::BadLength).matches("Content-Length").count(), 2);
+    assert!(!raw(Fault::Garbage).starts_with("HTTP"));
+    assert_eq!(raw(Fault::HeaderFlood).matches("\r\nX-").count(), 100_000);
+    let two = raw(Fault::TwoAnswers);
+    let messages: Vec<Fields> =
+        two.split("HTTP/1.1 200 OK").skip(1).map(|r| read(&r[r.find("<xml>").unwrap()..])).collect();
+    assert!(messages.iter().all(authentic));
+    let of = |n: usize| messages[n]["result_code"].as_str();
+    assert_eq!((messages.len(), of(0), of(1)), (2, "FAIL", "SUCCESS"));
 }
 
 #[test]
