@@ -51,7 +51,11 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/weather/faults", get(faults))
         .route("/calls", get(calls))
         .layer(from_fn(local_only))
-        .route("/", get(|| async { HELP }))
+}
+
+/// What there is; anyone may read it.
+pub(super) async fn help() -> &'static str {
+    HELP
 }
 
 async fn local_only(request: Request, next: Next) -> Response {

@@ -10,6 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use axum::routing::get;
 use futures_util::stream::{self, Stream, StreamExt};
 use rustls::pki_types::CertificateDer;
 use tokio::time::sleep;
@@ -41,7 +42,11 @@ impl Shared {
 }
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new().nest("/_simulator", control::routes()).fallback(gateway).with_state(shared)
+    Router::new()
+        .route("/_simulator/", get(control::help))
+        .nest("/_simulator", control::routes())
+        .fallback(gateway)
+        .with_state(shared)
 }
 
 async fn gateway(State(shared): State<Arc<Shared>>, request: Request) -> Response {

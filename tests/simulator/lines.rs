@@ -207,6 +207,18 @@ async fn mistakes_at_the_controls_are_explained() {
 }
 
 #[tokio::test]
+async fn the_front_page_says_what_there_is() {
+    let rig = Rig::plain().await;
+    for (path, word) in
+        [("/", "/_simulator/codes"), ("/weather/faults", "lost_after"), ("/moods", "walk_away")]
+    {
+        let got = rig.send("GET", &format!("/_simulator{path}"), b"").await.unwrap();
+        assert_eq!(got.status, 200);
+        assert!(String::from_utf8(got.body).unwrap().contains(word), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_hasty_reversal_is_remarked() {
     let rig = Rig::plain().await;
     rig.pay(N, 1250, &rig.simulator.new_code(Mood::WalkAway)).await;
