@@ -8,10 +8,12 @@ mod doctor;
 mod list;
 mod man;
 mod pay;
+mod printer;
 mod receipt;
 mod replay;
 mod reprint;
 mod run;
+mod scanner;
 mod show;
 mod simulator;
 mod table;
@@ -74,6 +76,10 @@ enum Command {
     Reprint(reprint::Reprint),
     /// Tell one payment's life, step by step, from the journal
     Replay(replay::Replay),
+    /// Try the scanners
+    Scanner(scanner::ScannerCommand),
+    /// Try the printer
+    Printer(printer::PrinterCommand),
     /// Look at receipts without paper
     Receipt(receipt::ReceiptCommand),
     /// Look at everything that a payment needs, and say what to do about each fault
@@ -163,6 +169,8 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<u8> {
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Reprint(reprint) => reprint.run(context).await,
         Command::Replay(replay) => replay.run(context).await,
+        Command::Scanner(scanner) => scanner.run(context).await,
+        Command::Printer(printer) => printer.run(context).await,
         Command::Receipt(receipt) => receipt.run(context),
         Command::Doctor(doctor) => doctor.run(context).await,
         Command::CheckConfig(check) => check.run(context),

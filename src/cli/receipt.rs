@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use clap::Subcommand;
 
 use crate::cli::{Context, DONE, print, print_json};
-use crate::receipt::template::Written;
-use crate::receipt::{Bitmap, COLUMNS_MAX, COLUMNS_MIN, Copy, Paper, Receipt};
+use crate::receipt::{Copy, Receipt};
 use crate::time::Timestamp;
+use crate::{config, printer};
 
 /// Arguments of `receipt`.
 #[derive(clap::Args, Debug)]
@@ -25,12 +25,12 @@ enum What {
 
 #[derive(clap::Args, Debug)]
 struct Preview {
-    /// The shop's template; the built-in one by default
+    /// The shop's template, instead of the one in the configuration
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
-    /// Characters in a line: 32 on 58 mm paper, 48 on 80 mm
-    #[arg(long, default_value_t = 32, value_parser = columns)]
-    columns: usize,
+    /// The printer's profile, a name or a file, instead of the one in the configuration
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
     /// The kind of receipt
     #[arg(long, default_value = "first", value_parser = ["first", "copy", "maybe"])]
     kind: String,
@@ -39,37 +39,27 @@ struct Preview {
     png: Option<PathBuf>,
 }
 
-fn columns(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|columns| (COLUMNS_MIN..=COLUMNS_MAX).contains(columns));
-    number.ok_or_else(|| format!("expected {COLUMNS_MIN} to {COLUMNS_MAX}"))
-}
-
 impl ReceiptCommand {
     pub fn run(self, context: &Context) -> anyhow::Result<u8> {
         let What::Preview(preview) = self.what;
-        let mut paper = Paper { columns: preview.columns, dots: preview.columns * 12, ..Paper::narrow() };
-        if let Some(file) = &preview.template {
-            let about = || format!("template {} cannot be used", file.display());
-            let text = std::fs::read_to_string(file).with_context(about)?;
-            let written = Written::parse(&text).map_err(anyhow::Error::msg).with_context(about)?;
-            paper.template = written.template;
-            if let Some(logo) = written.logo {
-                let path = file.parent().map_or_else(|| PathBuf::from(&logo), |dir| dir.join(&logo));
-                let about = || format!("logo {} cannot be used", path.display());
-                let bytes = std::fs::read(&path).with_context(about)?;
-                let bitmap = Bitmap::from_png(&bytes).map_err(anyhow::Error::msg).with_context(about)?;
-                paper.template.logo = Some(bitmap);
-            }
-        }
+        let path = context.config_path();
+        // Without a configuration, the built-in printer and template are shown.
+        let mut settings = if context.config.is_some() || path.exists() {
+            config::devices_of(&path)?.1
+        } else {
+            printer::Settings::default()
+        };
+        settings.template = preview.template.or(settings.template);
+        settings.profile = preview.profile.unwrap_or(settings.profile);
+        let paper = settings.paper().map_err(anyhow::Error::msg)?;
         let receipt = sample(&preview.kind);
         match (&preview.png, context.json) {
             (Some(file), _) => std::fs::write(file, paper.png(&receipt))
                 .with_context(|| format!("{} cannot be written", file.display()))?,
             (None, true) => {
                 let text = paper.text(&receipt);
-                print_json(
-                    &serde_json::json!({ "columns": paper.columns, "lines": text.lines().collect::<Vec<_>>() }),
-                )?;
+                let lines: Vec<&str> = text.lines().collect();
+                print_json(&serde_json::json!({ "columns": paper.columns, "lines": lines }))?;
             }
             (None, false) => print(&paper.text(&receipt)),
         }
@@ -78,7 +68,7 @@ impl ReceiptCommand {
 }
 
 /// A receipt that nobody can take for a real one.
-fn sample(kind: &str) -> Receipt {
+pub fn sample(kind: &str) -> Receipt {
     let must = "the sample is well formed";
     Receipt {
         store_name: "朝阳门店".to_owned(),

@@ -182,6 +182,22 @@ pub fn state_dir_of(path: &Path) -> Option<PathBuf> {
     peek(path, |top| Some(top.section("terminal").path("state_dir")?.value))
 }
 
+/// The scanners and the printer according to `path`, whatever else is wrong with the file.
+///
+/// # Errors
+/// What is wrong with these sections.
+pub fn devices_of(path: &Path) -> Result<(Vec<scanner::Settings>, printer::Settings), Problems> {
+    let tree = tree::read(path)?;
+    let found: Found = RefCell::default();
+    let top = Section::new("", &tree, Spot { file: Arc::from(path), line: None }, &found);
+    let scanners: Option<Vec<_>> = top.sections("scanner").into_iter().map(devices::scanner).collect();
+    let printer = devices::printer(top.section("printer"));
+    match (scanners, printer, found.into_inner()) {
+        (Some(scanners), Some(printer), problems) if problems.is_empty() => Ok((scanners, printer)),
+        (_, _, problems) => Err(Problems(problems)),
+    }
+}
+
 fn peek<T>(path: &Path, look: impl FnOnce(&Section<'_>) -> Option<T>) -> Option<T> {
     let tree = tree::read(path).ok()?;
     let found: Found = RefCell::default();

@@ -2,11 +2,21 @@
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{Access, access};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::Finding;
 use crate::config::Config;
+use crate::printer::{self, Kind};
+
+/// Raw printing (JetDirect), what every network receipt printer listens on.
+const PRINTER_PORT: u16 = 9100;
+
+/// A printer in the same room answers in milliseconds.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
 pub async fn look(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -17,7 +27,39 @@ pub async fn look(config: &Config) -> Vec<Finding> {
     for scanner in &config.scanners {
         findings.push(node("scanner", Path::new(&scanner.path)));
     }
+    findings.push(printer(&config.printer).await);
     findings
+}
+
+async fn printer(settings: &printer::Settings) -> Finding {
+    match (settings.kind, &settings.path, &settings.address) {
+        (Kind::None, ..) => {
+            Finding::look("printer", "none is set up", "receipts stay pending; write [printer]")
+        }
+        (Kind::Network, _, Some(address)) => network(address).await,
+        (Kind::File, Some(path), _) => Finding::good("printer", format!("prints into {}", path.display())),
+        (_, Some(path), _) => node("printer", path),
+        // The printer's own rules: without a path the first one is taken.
+        (_, None, _) => node("printer", Path::new("/dev/usb/lp0")),
+    }
+}
+
+/// A printer on the network: whether it takes a connection. Nothing is sent.
+async fn network(address: &str) -> Finding {
+    let place = if address.contains(':') { address.to_owned() } else { format!("{address}:{PRINTER_PORT}") };
+    match timeout(CONNECT_WITHIN, TcpStream::connect(&place)).await {
+        Ok(Ok(_)) => Finding::good("printer", format!("{place} takes connections")),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            let help = "another program may hold it, the daemon too; else switch it off and on";
+            Finding::look("printer", format!("{place}: {error}"), help)
+        }
+        Ok(Err(error)) => {
+            Finding::bad("printer", format!("{place}: {error}"), "correct printer.address, look at its cable")
+        }
+        Err(_) => {
+            Finding::bad("printer", format!("{place} does not answer"), "switch it on, look at its cable")
+        }
+    }
 }
 
 /// A device node.
