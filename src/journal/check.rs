@@ -1,5 +1,5 @@
 //! Whether the rows are what was written. At the start what can have suffered and what is still owed, in bounded time;
-//! at day close and for `doctor` everything.
+//! `audit.rs` looks at everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,8 @@ use crate::sale::Sale;
 pub struct Owed {
     /// The newest row.
     pub head: Head,
+    /// The newest row that is known to be synced.
+    pub synced: Head,
     /// Sales that are open or have an unfinished print job, oldest first.
     pub sales: Vec<Sale>,
     /// Unfinished print jobs, oldest first.
@@ -26,13 +28,7 @@ pub struct Owed {
 /// and checks every sale that is owed something.
 pub fn at_start(conn: &Connection, notes: &[Note], boot: &[u8; 16]) -> Result<Owed, Fault> {
     let head = chain::head(conn)?;
-    for note in notes {
-        meets(conn, head, note.synced)?;
-        if note.boot == *boot {
-            // The machine has run all the time: not even an unsynced row can be missing.
-            meets(conn, head, note.head)?;
-        }
-    }
+    meet(conn, head, notes, boot)?;
     let from = notes.iter().map(|note| note.synced).max_by_key(|synced| synced.seq).unwrap_or_default();
     if from.seq > 0 {
         chain::check_row(conn, &rows::step(conn, from.seq)?)?;
@@ -53,7 +49,7 @@ pub fn at_start(conn: &Connection, notes: &[Note], boot: &[u8; 16]) -> Result<Ow
         }
         check_sale(conn, &found)?;
     }
-    let owed = owed(conn, head)?;
+    let owed = Owed { synced: from, ..owed(conn, head)? };
     if let Some(note) = notes.iter().find(|note| note.head == head)
         && note.pending != store::pending(conn)?
     {
@@ -64,7 +60,18 @@ pub fn at_start(conn: &Connection, notes: &[Note], boot: &[u8; 16]) -> Result<Ow
     Ok(owed)
 }
 
-/// The database must hold the row that a witness saw.
+/// The database must hold every row that the witness saw and that cannot have been lost.
+pub fn meet(conn: &Connection, head: Head, notes: &[Note], boot: &[u8; 16]) -> Result<(), Fault> {
+    for note in notes {
+        meets(conn, head, note.synced)?;
+        if note.boot == *boot {
+            // The machine has run all the time: not even an unsynced row can be missing.
+            meets(conn, head, note.head)?;
+        }
+    }
+    Ok(())
+}
+
 fn meets(conn: &Connection, head: Head, seen: Head) -> Result<(), Fault> {
     if seen.seq == 0 {
         return Ok(());
@@ -94,7 +101,7 @@ fn owed(conn: &Connection, head: Head) -> Result<Owed, Fault> {
         check_sale(conn, found)?;
     }
     let sales = sales.into_values().map(|found| found.sale).collect();
-    Ok(Owed { head, sales, jobs: jobs.into_iter().map(|(job, _)| job).collect() })
+    Ok(Owed { head, synced: Head::default(), sales, jobs: jobs.into_iter().map(|(job, _)| job).collect() })
 }
 
 /// A sale's first and newest steps must be in the chain, and its row must say what they say.

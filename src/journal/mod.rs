@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+mod audit;
 mod chain;
 mod check;
 mod codec;
@@ -22,6 +23,7 @@ use crate::ids::{SaleId, TerminalId};
 use crate::input::JobId;
 use crate::sale::{ReceiptState, Records, Sale};
 use crate::time::{Day, Timestamp};
+pub use audit::{Verified, verify_all};
 use chain::Head;
 use fault::Fault;
 use lock::Lock;
@@ -182,8 +184,6 @@ pub struct Journal {
     readers: Arc<Readers>,
     /// What the witness will be told next.
     note: Note,
-    /// The highest step number that was ever given out.
-    given: i64,
     named: Option<(SaleId, i64)>,
     synced_commits: u32,
     /// The disk failed once: what it holds is not known any more, so nothing is written until the next start.
@@ -212,11 +212,13 @@ impl Journal {
         if !path.exists() && found.as_ref().is_some_and(|(_, notes)| notes.iter().any(|n| n.head.seq > 0)) {
             return Err(damaged("the database is missing, which the witness saw"));
         }
-        let store = open_store(&path)?;
+        let mut store = open_store(&path)?;
         let (mut witness, notes) = match found {
             Some((_, notes)) if notes.is_empty() => return Err(damaged("the witness holds no whole note")),
             Some(found) => found,
             None if chain::head(&store.conn).map_err(|fault| fault.at(&path))? == Head::default() => {
+                // Nothing was promised yet: bring the tables into the database, and only then a witness beside it.
+                store.checkpoint(true).map_err(|fault| fault.at(&path))?;
                 let note = Note { boot, clean: true, ..Note::default() };
                 let made = Witness::create(dir, note).map_err(|error| fault::io(dir, &error))?;
                 (made, vec![note])
@@ -226,14 +228,16 @@ impl Journal {
         let owed = check::at_start(&store.conn, &notes, &boot).map_err(|fault| fault.at(&path))?;
         let unsynced_lost = notes.first().is_some_and(|newest| newest.boot != boot && !newest.clean);
         let numbers = numbers(&store, &notes).map_err(|fault| fault.at(&path))?;
-        let log_length = sync_log(&path).map_err(|error| fault::io(&path, &error))?;
+        let log_length = std::fs::metadata(store::log_path(&path)).map_or(0, |log| log.len());
         let pending = store::pending(&store.conn).map_err(|fault| fault.at(&path))?;
         let note = Note {
             generation: 0,
             boot,
             clean: false,
-            synced: owed.head,
+            // What an earlier process left unsynced in the log stays so until the next synced commit.
+            synced: owed.synced,
             head: owed.head,
+            steps: numbers.steps,
             sales: numbers.sales,
             jobs: numbers.jobs,
             pending,
@@ -246,7 +250,6 @@ impl Journal {
             named: None,
             synced_commits: if log_length > 0 { CHECKPOINT_EVERY } else { 0 },
             failed: None,
-            given: numbers.steps,
             path,
             store,
             witness,
@@ -320,14 +323,19 @@ impl Journal {
         opening: Option<(i64, codec::Opening)>,
         durability: Durability,
     ) -> Result<Kept, JournalError> {
-        let write =
-            Write { entry, opening, head: self.note.head, seq: self.given + 1, next_job: self.note.jobs + 1 };
+        let write = Write {
+            entry,
+            opening,
+            head: self.note.head,
+            seq: self.note.steps + 1,
+            next_job: self.note.jobs + 1,
+        };
         let mut outcome = self.store.write(&write, durability).map_err(|fault| self.judge(fault));
         if opening.is_none() && matches!(outcome, Err(JournalError::Full { .. })) && self.reserve.release() {
             outcome = self.store.write(&write, durability).map_err(|fault| self.judge(fault));
         }
         let written = outcome?;
-        self.given = write.seq;
+        self.note.steps = write.seq;
         self.note.head = written.head;
         self.note.pending = written.pending;
         if let Some(job) = written.job {
@@ -399,10 +407,13 @@ impl Journal {
     pub fn close(mut self) -> Result<(), JournalError> {
         self.usable()?;
         let whole = self.store.checkpoint(true).map_err(|fault| fault.at(&self.path))?;
-        if !whole {
-            sync_log(&self.path).map_err(|error| fault::io(&self.path, &error))?;
+        if whole {
+            self.note.synced = self.note.head;
+        } else {
+            // A reader holds the log up. What is in it is synced, but its last sector may be written again.
+            let synced = std::fs::File::open(store::log_path(&self.path)).and_then(|log| log.sync_data());
+            synced.map_err(|error| fault::io(&self.path, &error))?;
         }
-        self.note.synced = self.note.head;
         self.note.clean = true;
         self.anchor()
     }
@@ -436,20 +447,8 @@ fn numbers(store: &Store, notes: &[Note]) -> Result<Numbers, Fault> {
     let highest = |sql: &str| store.conn.query_row(sql, [], |row| row.get::<_, i64>(0));
     let noted = |number: fn(&Note) -> i64| notes.iter().map(number).max().unwrap_or(0);
     Ok(Numbers {
-        steps: chain::head(&store.conn)?.seq.max(noted(|note| note.head.seq)),
+        steps: chain::head(&store.conn)?.seq.max(noted(|note| note.steps)),
         sales: highest("SELECT coalesce(max(n), 0) FROM sale")?.max(noted(|note| note.sales)),
         jobs: highest("SELECT coalesce(max(job), 0) FROM job")?.max(noted(|note| note.jobs)),
     })
-}
-
-/// Syncs what an earlier process may have left unsynced in the log; returns the log's length in bytes.
-fn sync_log(path: &Path) -> std::io::Result<u64> {
-    match std::fs::File::open(store::log_path(path)) {
-        Ok(log) => {
-            log.sync_data()?;
-            Ok(log.metadata()?.len())
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(error),
-    }
 }

@@ -29,7 +29,7 @@ pub struct Readers {
 pub fn read_only(settings: &Settings) -> Result<Arc<dyn Records>, JournalError> {
     let path = settings.dir.join(FILE);
     let readers = Readers::new(&path);
-    let conn = readers.connect().map_err(|fault| fault.at(&path))?;
+    let conn = connect(&path).map_err(|fault| fault.at(&path))?;
     match schema::version(&conn, &path)? {
         version if version == schema::newest() => Ok(Arc::new(readers)),
         version => {
@@ -49,21 +49,20 @@ pub fn opening(key: &str, fingerprint: &str) -> Opening {
     Opening { key: digest(key.as_bytes()), fingerprint: request }
 }
 
+/// A connection that only reads, and leaves the log alone when it closes.
+pub fn connect(path: &Path) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.busy_timeout(std::time::Duration::from_secs(2))?;
+    conn.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+    Ok(conn)
+}
+
 impl Readers {
     /// Readers of the database at `path`, which connect when they are first used.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), idle: Mutex::new(Vec::new()) }
-    }
-
-    fn connect(&self) -> Result<Connection, Fault> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(&self.path, flags)?;
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        conn.busy_timeout(std::time::Duration::from_secs(2))?;
-        conn.execute_batch(
-            "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;",
-        )?;
-        Ok(conn)
     }
 
     /// Runs `read` in one transaction, so that it sees one moment.
@@ -71,7 +70,7 @@ impl Readers {
         let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut conn = match kept {
             Some(conn) => conn,
-            None => self.connect()?,
+            None => connect(&self.path)?,
         };
         let transaction = conn.transaction().map_err(Fault::from)?;
         let value = read(&transaction)?;

@@ -35,6 +35,8 @@ pub struct Note {
     pub synced: Head,
     /// Rows up to here were written: they survive the end of the process.
     pub head: Head,
+    /// The highest number that a step was given, also one that was lost.
+    pub steps: i64,
     /// The highest number that a sale was given.
     pub sales: i64,
     /// The highest number that a print job was given.
@@ -54,8 +56,9 @@ impl Note {
             bytes.extend_from_slice(&head.seq.to_le_bytes());
             bytes.extend_from_slice(&head.hash);
         }
-        bytes.extend_from_slice(&self.sales.to_le_bytes());
-        bytes.extend_from_slice(&self.jobs.to_le_bytes());
+        for number in [self.steps, self.sales, self.jobs] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
         bytes.extend_from_slice(&self.pending.to_le_bytes());
         bytes.resize(CHECKED, 0);
         let check = digest(&bytes);
@@ -79,9 +82,10 @@ impl Note {
             clean: long(32)? != 0,
             synced: head(40)?,
             head: head(64)?,
-            sales: long(88)? as i64,
-            jobs: long(96)? as i64,
-            pending: long(104)?,
+            steps: long(88)? as i64,
+            sales: long(96)? as i64,
+            jobs: long(104)? as i64,
+            pending: long(112)?,
         })
     }
 }
@@ -143,6 +147,15 @@ impl Witness {
     fn write(&self, sector: u64, note: Note) -> io::Result<()> {
         let bytes = Note { generation: self.generation, ..note }.to_bytes();
         self.file.write_all_at(&bytes, sector * SECTOR as u64)
+    }
+}
+
+/// All whole notes of the witness in `dir`, newest first; none if there is no file.
+pub fn notes(dir: &Path) -> io::Result<Vec<Note>> {
+    match File::open(path(dir)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+        Ok(file) => Ok(read(&file)?.0),
     }
 }
 

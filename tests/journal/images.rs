@@ -1,0 +1,130 @@
+//! Power cuts: at every operation of many sales the disk keeps, loses, tears or spoils what was not synced, and the
+//! journal must open with every promised step, and nothing that was not written.
+
+use std::path::Path;
+
+use crate::disk::{Chance, Disk, Op, Promise, lay_out};
+use crate::shop::{BOOT, NEXT_BOOT, Shop, look, open, read};
+use crate::{count, scratch, vfs};
+use micropayd::sale::LifeStep;
+
+/// What happened to the disk, and every step that was written.
+struct Recording {
+    ops: Vec<Op>,
+    steps: Vec<LifeStep>,
+}
+
+fn record(play: impl FnOnce(&Path, &vfs::Shared)) -> Recording {
+    let dir = scratch();
+    let dir = dir.path().join("journal");
+    let tape = vfs::listen(&dir, true);
+    play(&dir, &tape);
+    vfs::forget(&dir);
+    let ops = std::mem::take(&mut tape.lock().unwrap().ops);
+    Recording { ops, steps: read(&dir) }
+}
+
+/// From nothing: sales, an end in order, sales, a kill, sales.
+fn several_lives() -> Recording {
+    record(|dir, tape| {
+        let mut promise = Promise::default();
+        for (life, sales) in [7, 6, 6].into_iter().enumerate() {
+            let journal = open(dir, BOOT).unwrap().journal;
+            let mut shop = Shop::new(journal, Some(tape.clone()), promise);
+            for _ in 0..sales {
+                shop.sell().unwrap();
+                shop.journal.idle().unwrap();
+            }
+            promise = shop.promise;
+            if life == 0 {
+                shop.journal.close().unwrap();
+                promise.synced = promise.written;
+                let Promise { synced, written } = promise;
+                let mut tape = tape.lock().unwrap();
+                tape.look_at_witness();
+                tape.ops.push(Op::Promised { synced, written });
+            }
+        }
+    })
+}
+
+/// Long enough for a checkpoint in an idle moment, after which the log begins again; only the part around it is tried.
+fn a_checkpoint() -> (Recording, usize) {
+    let mut interesting = 0;
+    let recording = record(|dir, tape| {
+        let mut shop = Shop::new(open(dir, BOOT).unwrap().journal, Some(tape.clone()), Promise::default());
+        for _ in 0..60 {
+            shop.sell_shortly().unwrap();
+            let before = tape.lock().unwrap().ops.len();
+            shop.journal.idle().unwrap();
+            let mut tape = tape.lock().unwrap();
+            tape.look_at_witness();
+            if tape.ops.len() > before + 4 && interesting == 0 {
+                interesting = before;
+            }
+        }
+    });
+    assert!(interesting > 0, "no idle moment had a checkpoint");
+    (recording, interesting)
+}
+
+/// Tries `images` power cuts from operation `from` on, evenly; returns how many lost something that was not promised.
+fn cut(recording: &Recording, from: usize, images: usize, seed: u64) -> usize {
+    let dir = scratch();
+    let mut disk = Disk::default();
+    let mut lost = 0;
+    let cuts = recording.ops.len() - from;
+    for (number, op) in recording.ops.iter().enumerate() {
+        disk.play(op);
+        let Some(number) = number.checked_sub(from) else { continue };
+        let due = |number: usize| images * number / cuts;
+        for image in due(number)..due(number + 1) {
+            let mut chance = Chance(seed ^ (image as u64) << 20 ^ number as u64);
+            lay_out(&disk.cut(&mut chance), dir.path());
+            match look(dir.path(), NEXT_BOOT, &recording.steps, disk.promise.synced) {
+                Ok(kept) => lost += usize::from((kept as u64) < disk.promise.written),
+                Err(what) => panic!("image {image} (seed {seed}, after operation {number}, {op}): {what}"),
+            }
+        }
+    }
+    lost
+}
+
+#[test]
+fn no_promised_step_is_lost_in_a_power_cut() {
+    let images = count("JOURNAL_IMAGES", 2_000);
+    let lives = several_lives();
+    let (checkpoint, from) = a_checkpoint();
+    let (mut unsynced, lives_of) = (0, &lives);
+    std::thread::scope(|scope| {
+        let halves = [1u64, 2].map(|seed| scope.spawn(move || cut(lives_of, 0, images * 2 / 5, seed)));
+        unsynced += cut(&checkpoint, from, images / 5, 3);
+        unsynced += halves.into_iter().map(|half| half.join().unwrap()).sum::<usize>();
+    });
+    let ops = lives.ops.len() + checkpoint.ops.len() - from;
+    println!(
+        "{images} power cuts over {ops} operations; {unsynced} lost steps that only had to survive the process"
+    );
+    assert!(unsynced > 0, "the power cuts cost nothing: they cannot have been tried");
+}
+
+#[test]
+fn no_step_is_lost_when_only_the_process_ends() {
+    let dir = scratch();
+    let recording = several_lives();
+    let mut disk = Disk::default();
+    let mut tried = Promise::default();
+    for (number, op) in recording.ops.iter().enumerate() {
+        disk.play(op);
+        // Between two promises one cut in the middle is enough for an ordinary run.
+        let new = disk.promise != tried || number % 7 == 0;
+        if !new {
+            continue;
+        }
+        tried = disk.promise;
+        lay_out(&disk.whole(), dir.path());
+        if let Err(what) = look(dir.path(), BOOT, &recording.steps, disk.promise.written) {
+            panic!("after operation {number}, {op}: {what}");
+        }
+    }
+}
