@@ -93,7 +93,8 @@ fn awake(mut reversal: Reversal, doubt: Option<Doubt>, turn: &mut Turn) -> Phase
             // The code is dead now; a query that was asked before must not be the one that says so.
             turn.ask(Effect::Query);
         }
-        let pause = turn.policy.reverse_pause(reversal.tries).max(turn.policy.answer_within);
+        // Time for the answer, and for the query that confirms it.
+        let pause = turn.policy.reverse_pause(reversal.tries).max(turn.policy.answer_within * 2);
         *turn.wake = Some(turn.now + pause);
         come_sooner(&reversal, doubt, turn.now + pause, turn);
     } else {
@@ -117,9 +118,8 @@ fn reverse_answered(
         | ReversalAnswer::Unknown(_) => {}
     }
     // Whatever it says, the order itself must say so too. Even if nothing was sent: what is broken may be the
-    // certificate that only reversing needs.
+    // certificate that only reversing needs. The answer to that decides when to reverse again.
     turn.ask(Effect::Query);
-    come_sooner_after_pause(&reversal, doubt, turn);
     stay(reversal, doubt)
 }
 
