@@ -22,6 +22,7 @@ pub use api::LISTEN;
 pub use problem::{Problem, Problems, Spot, Weight};
 pub use wechat::{BASE_URLS, Wechat};
 
+use crate::gateway::wechat::LONGEST_SUBJECT;
 use crate::ids::TerminalId;
 use crate::money::Amount;
 use crate::payment::Policy;
@@ -127,7 +128,11 @@ impl Config {
         let top = Section::new("", &tree, Spot { file: Arc::from(path), line: None }, &found);
 
         let terminal = terminal(top.section("terminal"), around);
-        let wechat = wechat::read(top.section("wechat"), around);
+        let wechat = wechat::read(
+            top.section("wechat"),
+            around,
+            terminal.as_ref().map(|terminal| terminal.id.as_str().to_owned()),
+        );
         let bench = wechat.as_ref().is_some_and(|wechat| wechat.is_bench());
         let request_time = wechat.as_ref().map(|wechat| wechat.longest_call());
         let policy = policy::read(top.section("policy"), bench, request_time);
@@ -213,9 +218,8 @@ fn terminal(section: Section<'_>, around: &Surroundings) -> Option<Terminal> {
     let store_name =
         section.parsed("store_name", "write store_name = \"朝阳门店\"", |text| line_of(text, 60));
     section.missing("store_name", "write store_name = \"朝阳门店\", as it stands on receipts");
-    // WeChat Pay APIv2, micropay page of 2025-08-14: `body` is String(127), counted in bytes of UTF-8.
-    let subject =
-        section.parsed("subject", "write subject = \"朝阳门店-消费\"", |text| line_of(text, 127));
+    let subject = section
+        .parsed("subject", "write subject = \"朝阳门店-消费\"", |text| line_of(text, LONGEST_SUBJECT));
     let language = section.choice("language", &[("zh-CN", Language::Chinese), ("en", Language::English)]);
     let state_dir = section.path("state_dir").map(|entry| entry.value);
     let state_dir = state_dir

@@ -119,7 +119,8 @@ fn a_good_file_says_nothing_and_means_what_it_says() {
     assert_eq!(config.terminal.id.as_str(), "T01");
     assert_eq!(config.terminal.state_dir, bench.path("state"));
     assert_eq!(config.terminal.language, Language::Chinese);
-    assert_eq!(config.wechat.api_key.0.as_str(), KEY);
+    assert_eq!(config.wechat.merchant.device.as_deref(), Some("T01"));
+    assert!(config.wechat.merchant.has_client_certificate);
     assert_eq!(config.wechat.base_urls, BASE_URLS);
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.policy, Policy::default());
@@ -385,7 +386,7 @@ fn a_key_of_another_length_is_refused_without_being_shown() {
     }
     let bench = Bench::new();
     bench.write("key", &format!("{KEY}\r\n"), 0o600);
-    assert_eq!(bench.load().unwrap().wechat.api_key.0.as_str(), KEY);
+    assert_eq!(bench.said(), "");
 }
 
 #[test]
@@ -393,7 +394,14 @@ fn the_systemd_credential_comes_before_the_file_and_is_guarded_by_systemd() {
     let mut bench = Bench::new();
     bench.write("creds/wechat-api-key", "0123456789abcdef0123456789abcdef\n", 0o440);
     bench.around.credentials_directory = Some(bench.path("creds"));
-    assert_eq!(bench.load().unwrap().wechat.api_key.0.as_str(), "0123456789abcdef0123456789abcdef");
+    assert_eq!(bench.said(), "");
+    bench.write("creds/wechat-api-key", "short", 0o440);
+    assert!(
+        bench.said().contains("wechat credential DIR/creds/wechat-api-key has 5 characters"),
+        "{}",
+        bench.said()
+    );
+    bench.write("creds/wechat-api-key", "0123456789abcdef0123456789abcdef", 0o440);
     bench.edit(&[("api_key_file     = \"DIR/key\"\n", "")]);
     assert_eq!(bench.said(), "");
 }

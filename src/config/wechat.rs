@@ -1,17 +1,17 @@
 //! `[wechat]`: who the merchant is, which keys it signs with, and where the gateway is.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use zeroize::Zeroizing;
 
 use super::Surroundings;
 use super::certificate::{self, Identity, Standing};
 use super::problem::Weight;
 use super::secret_file::{self, Guard, Trouble};
 use super::section::{Entry, Section, written};
+use crate::gateway::wechat::{self, Secret, SecretError, SignType};
 
 /// The name of the systemd credential with the API key.
 pub const KEY_CREDENTIAL: &str = "wechat-api-key";
@@ -25,30 +25,11 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A whole call. WeChat's own SDK reads for 8 s, the example in its README for 10 s.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How requests are signed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SignType {
-    /// HMAC-SHA256, the stronger one.
-    HmacSha256,
-    /// MD5, for merchants that must.
-    Md5,
-}
-
 /// `[wechat]`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Wechat {
-    /// The app that the payment belongs to.
-    pub app_id: String,
-    /// The merchant.
-    pub mch_id: String,
-    /// Service-provider mode: the shop's app.
-    pub sub_app_id: Option<String>,
-    /// Service-provider mode: the shop.
-    pub sub_mch_id: Option<String>,
-    /// How requests are signed.
-    pub sign_type: SignType,
-    /// The API key; wiped when dropped.
-    pub api_key: ApiKey,
+    /// Who the merchant is and how it signs.
+    pub merchant: wechat::Settings,
     /// What the gateway wants to see for reversals and refunds.
     pub identity: Option<Identity>,
     /// Where the gateway is, without a slash at the end; asked in this order.
@@ -60,16 +41,6 @@ pub struct Wechat {
     /// A whole call to one host.
     pub request_timeout: Duration,
     bench: bool,
-}
-
-/// A key that is wiped when dropped and never printed.
-#[derive(Clone)]
-pub struct ApiKey(pub Zeroizing<String>);
-
-impl std::fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ApiKey(…)")
-    }
 }
 
 impl Wechat {
@@ -84,7 +55,8 @@ impl Wechat {
     }
 }
 
-pub fn read(section: Section<'_>, around: &Surroundings) -> Option<Wechat> {
+/// `device`: the terminal's name in the merchant's bills.
+pub fn read(section: Section<'_>, around: &Surroundings, device: Option<String>) -> Option<Wechat> {
     let app_id = name(&section, "app_id", "wx8888888888888888");
     let mch_id = name(&section, "mch_id", "1900000109");
     section.missing("app_id", "write app_id = \"wx…\", as the merchant platform shows it");
@@ -137,12 +109,18 @@ pub fn read(section: Section<'_>, around: &Surroundings) -> Option<Wechat> {
     }
     section.finish();
     Some(Wechat {
-        app_id: app_id?.value,
-        mch_id: mch_id?.value,
-        sub_app_id,
-        sub_mch_id,
-        sign_type: sign_type.map_or(SignType::HmacSha256, |entry| entry.value),
-        api_key: api_key?,
+        merchant: wechat::Settings {
+            app_id: app_id?.value,
+            mch_id: mch_id?.value,
+            sub_app_id,
+            sub_mch_id,
+            sign_type: sign_type.map_or(SignType::HmacSha256, |entry| entry.value),
+            api_key: api_key?,
+            // WeChat takes any address; behind a router the own one would say as little.
+            ip: Ipv4Addr::LOCALHOST.into(),
+            device,
+            has_client_certificate: identity.is_some() || plain,
+        },
         identity,
         base_urls: addresses.into_iter().map(|address| address.url).collect(),
         roots: roots.unwrap_or_default(),
@@ -169,7 +147,7 @@ fn refuse(section: &Section<'_>, entry: &Entry<PathBuf>, trouble: Trouble) {
 }
 
 /// The API key: the systemd credential if there is one, else the file.
-fn api_key(section: &Section<'_>, around: &Surroundings) -> Option<ApiKey> {
+fn api_key(section: &Section<'_>, around: &Surroundings) -> Option<Secret> {
     let named = section.path("api_key_file");
     let credential = around.credentials_directory.as_ref().map(|dir| dir.join(KEY_CREDENTIAL));
     let (entry, guard) = match (credential.filter(|path| path.exists()), named) {
@@ -197,17 +175,14 @@ fn api_key(section: &Section<'_>, around: &Surroundings) -> Option<ApiKey> {
     let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
     let key = &bytes[..end];
     let copy = "copy the key again: merchant platform, 账户中心, API安全, APIv2 密钥";
-    // The key is 32 characters (WeChat Pay APIv2, page on signing).
-    if key.len() != 32 {
-        let what = format!("{shown} has {} characters, expected the 32 of an APIv2 key", key.len());
-        entry.refuse(section.found(), what, copy);
-        return None;
-    }
-    match std::str::from_utf8(key) {
-        Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            Some(ApiKey(Zeroizing::new(text.to_owned())))
+    match std::str::from_utf8(key).map(Secret::parse) {
+        Ok(Ok(secret)) => Some(secret),
+        Ok(Err(SecretError::Length { got })) => {
+            let what = format!("{shown} has {got} characters, expected the 32 of an APIv2 key");
+            entry.refuse(section.found(), what, copy);
+            None
         }
-        _ => {
+        Ok(Err(SecretError::Characters)) | Err(_) => {
             let what = format!("{shown} has something else than letters and digits in it");
             entry.refuse(section.found(), what, copy);
             None
