@@ -131,8 +131,8 @@ impl Guard {
         }
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
         let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
-        let mut ours = pairs.filter_map(|(name, value)| (name.trim() == COOKIE).then(|| value.trim()));
-        ours.any(|value| unhex(value).is_some_and(|digest| self.knows(&digest)))
+        let mut ours = pairs.filter(|(name, _)| name.trim() == COOKIE);
+        ours.any(|(_, value)| unhex(value.trim()).is_some_and(|digest| self.knows(&digest)))
     }
 
     /// Whether this is the digest of one of the tokens; takes equally long for each.

@@ -99,7 +99,7 @@ pub fn router(shop: Shop) -> Router {
         requests: metrics::Requests::default(),
     };
     let (routes, document) = described().split_for_parts();
-    let document = document.to_json().expect("a description has only text keys");
+    let document = openapi::whole(document).to_json().expect("a description has only text keys");
     let json = [(header::CONTENT_TYPE, "application/json")];
     routes
         .merge(console::pages())
@@ -233,6 +233,19 @@ impl<S: Sync + Send> FromRequestParts<S> for Id {
             Ok(Path(id)) => Ok(Self(id)),
             Err(_) => Err(problem::NEVER_SEEN.because("no payment with this id")),
         }
+    }
+}
+
+/// The language that `lang` asks for, where the query may hold nothing else.
+pub(crate) struct Lang(Language);
+
+impl FromRequestParts<Api> for Lang {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Failure> {
+        let mut query = Fields::of_query(&parts.uri)?;
+        let language = api.language(&mut query)?;
+        query.end_query()?;
+        Ok(Self(language))
     }
 }
 

@@ -1,10 +1,12 @@
 //! The machine-readable description of the API, made from the handlers' own types.
 
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi as Document, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use crate::api::events::Remark;
+use crate::api::problem;
 use crate::api::till::{Device, Gateway};
 
 /// What stands above the routes.
@@ -34,6 +36,17 @@ use crate::api::till::{Device, Gateway};
     modifiers(&Token),
 )]
 pub(crate) struct Described;
+
+/// `document` with the codes of every problem in it.
+pub(crate) fn whole(mut document: Document) -> Document {
+    let schemas = document.components.as_mut().map(|components| &mut components.schemas);
+    if let Some(RefOr::T(Schema::Object(problem))) = schemas.and_then(|schemas| schemas.get_mut("Problem"))
+        && let Some(RefOr::T(Schema::Object(code))) = problem.properties.get_mut("code")
+    {
+        code.enum_values = Some(problem::ALL.iter().map(|kind| kind.code.into()).collect());
+    }
+    document
+}
 
 /// The bearer token that is required beyond loopback.
 struct Token;

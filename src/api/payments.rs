@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::api::body::{Fields, NoBody, Read, Strict, invalid};
 use crate::api::problem::{self, Failure, Problem};
 use crate::api::view::{Life, Payment, Payments, Step};
-use crate::api::{Api, Id};
+use crate::api::{Api, Id, Lang};
 use crate::ids::PaymentCode;
 use crate::input::{Command, Notice, Refused};
 use crate::money::Amount;
@@ -233,10 +233,11 @@ pub(crate) async fn show(State(api): State<Api>, id: Id, uri: Uri) -> Result<Jso
         (status = 404, description = "never_seen", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn life(State(api): State<Api>, id: Id, uri: Uri) -> Result<Json<Life>, Failure> {
-    let mut query = Fields::of_query(&uri)?;
-    let language = api.language(&mut query)?;
-    query.end_query()?;
+pub(crate) async fn life(
+    State(api): State<Api>,
+    id: Id,
+    Lang(language): Lang,
+) -> Result<Json<Life>, Failure> {
     let sale = api.sale(&id).await?;
     let steps = api.read(move |records| records.life(&sale.id)).await?;
     let policy = &api.shop.policy;
@@ -246,31 +247,47 @@ pub(crate) async fn life(State(api): State<Api>, id: Id, uri: Uri) -> Result<Jso
 /// Asks for the end of a payment. It may still end paid: follow it.
 #[utoipa::path(
     post, path = "/v1/payments/{id}/cancel", tag = "payments", operation_id = "cancel_payment",
-    params(("id" = String, Path, description = "The payment's id, or one of its order numbers")),
+    params(
+        ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
+        ("lang" = Option<String>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
+    ),
     responses(
         (status = 202, description = "Asked; the payment as it is now", body = Payment),
         (status = 404, description = "never_seen", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "not_now: it is final already", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn cancel(State(api): State<Api>, id: Id, _: NoBody) -> Result<Response, Failure> {
+pub(crate) async fn cancel(
+    State(api): State<Api>,
+    id: Id,
+    Lang(language): Lang,
+    _: NoBody,
+) -> Result<Response, Failure> {
     let sale = api.about(&id, Command::Cancel).await?;
-    Ok((StatusCode::ACCEPTED, Json(api.view(&sale, api.shop.language))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(api.view(&sale, language))).into_response())
 }
 
 /// Asks the gateway now what it knows of a payment.
 #[utoipa::path(
     post, path = "/v1/payments/{id}/check", tag = "payments", operation_id = "check_payment",
-    params(("id" = String, Path, description = "The payment's id, or one of its order numbers")),
+    params(
+        ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
+        ("lang" = Option<String>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
+    ),
     responses(
         (status = 202, description = "Asked; the payment as it is now", body = Payment),
         (status = 404, description = "never_seen", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "not_now", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn check(State(api): State<Api>, id: Id, _: NoBody) -> Result<Response, Failure> {
+pub(crate) async fn check(
+    State(api): State<Api>,
+    id: Id,
+    Lang(language): Lang,
+    _: NoBody,
+) -> Result<Response, Failure> {
     let sale = api.about(&id, Command::Check).await?;
-    Ok((StatusCode::ACCEPTED, Json(api.view(&sale, api.shop.language))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(api.view(&sale, language))).into_response())
 }
 
 /// How long to hold the request open; more than [`WAIT_MAX`] is taken as that.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::api::body::NoBody;
 use crate::api::problem::{self, Failure, Problem};
 use crate::api::view::{Money, Payment};
-use crate::api::{Api, Id, Shop};
+use crate::api::{Api, Id, Lang, Shop};
 use crate::input::Command;
 use crate::sale::Sale;
 use crate::time::Day;
@@ -20,16 +20,24 @@ use crate::time::Day;
 /// Prints the receipt again, marked as a copy.
 #[utoipa::path(
     post, path = "/v1/payments/{id}/receipts", tag = "receipts", operation_id = "reprint",
-    params(("id" = String, Path, description = "The payment's id, or one of its order numbers")),
+    params(
+        ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
+        ("lang" = Option<String>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
+    ),
     responses(
         (status = 202, description = "Ordered; the payment as it is now", body = Payment),
         (status = 404, description = "never_seen", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "not_now: it is not paid", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn reprint(State(api): State<Api>, id: Id, _: NoBody) -> Result<Response, Failure> {
+pub(crate) async fn reprint(
+    State(api): State<Api>,
+    id: Id,
+    Lang(language): Lang,
+    _: NoBody,
+) -> Result<Response, Failure> {
     let sale = api.about(&id, Command::Reprint).await?;
-    Ok((StatusCode::ACCEPTED, Json(api.view(&sale, api.shop.language))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(api.view(&sale, language))).into_response())
 }
 
 /// The receipt as the paper shows it, as text.

@@ -5,11 +5,11 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::Api;
 use crate::api::body::{Fields, Read, Strict, invalid};
 use crate::api::payments::code;
 use crate::api::problem::{self, Failure, Problem};
 use crate::api::view::Payment;
+use crate::api::{Api, Lang};
 use crate::ids::PaymentCode;
 use crate::input::{self, Command, DeviceKind, ObligationKind};
 
@@ -32,6 +32,7 @@ impl Read for Scanned {
 /// Hands the terminal a payment code, as a scanner would have.
 #[utoipa::path(
     post, path = "/v1/scan", tag = "till", operation_id = "scan",
+    params(("lang" = Option<String>, Query, description = "Language of the cashier's sentence: zh-CN or en")),
     request_body(content = Scanned, content_type = "application/json"),
     responses(
         (status = 200, description = "Taken; the payment that it was for", body = Payment),
@@ -41,10 +42,11 @@ impl Read for Scanned {
 )]
 pub(crate) async fn scan(
     State(api): State<Api>,
+    Lang(language): Lang,
     Strict(scanned): Strict<Scanned>,
 ) -> Result<Json<Payment>, Failure> {
     let sale = api.ask(|reply| Command::Scan(scanned.code, reply)).await??;
-    Ok(Json(api.view(&sale, api.shop.language)))
+    Ok(Json(api.view(&sale, language)))
 }
 
 /// What a device is.

@@ -163,7 +163,7 @@ export class Problem extends Error {
 
 export async function ask(method, path, body, headers = {}) {
   const url = new URL(path, location.origin);
-  if (method === "GET" && url.pathname.startsWith("/v1/payments")) url.searchParams.set("lang", lang());
+  if (/^\/v1\/(payments|scan)/.test(url.pathname)) url.searchParams.set("lang", lang());
   const init = { method, headers, signal: AbortSignal.timeout(15_000) };
   if (body !== undefined) {
     init.body = JSON.stringify(body);

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::shop::Till;
 use crate::api::{Door, DoorError, Settings, Tls};
+use crate::input::Notice;
 
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: impl AsRef<str>) -> String {
     let request = format!("{}connection: close\r\n\r\n", request.as_ref());
@@ -50,6 +51,22 @@ async fn the_same_shop_answers_on_a_port_and_on_a_socket() {
     assert!(tcp.await.starts_with("HTTP/1.1 403"));
     let unix = ask(UnixStream::connect(&path).await.unwrap(), rebound);
     assert!(unix.await.starts_with("HTTP/1.1 200"));
+
+    // A POS that hangs up while it waits changes nothing.
+    let mut pos = TcpStream::connect(address).await.unwrap();
+    let body = r#"{"amount": 1250}"#;
+    let request = format!(
+        "POST /v1/payments?wait=60 HTTP/1.1\r\nhost: {address}\r\nidempotency-key: k1\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut steps = till.notices.subscribe();
+    pos.write_all(request.as_bytes()).await.unwrap();
+    let Notice::Sale(_, sale) = steps.recv().await.unwrap() else { panic!("expected the opened sale") };
+    drop(pos);
+    till.paid(sale.id.as_str());
+    let found = format!("GET /v1/payments?key=k1 HTTP/1.1\r\nhost: {address}\r\n");
+    assert!(ask(TcpStream::connect(address).await.unwrap(), found).await.contains(r#""phase":"paid""#));
 
     let mut follower = TcpStream::connect(address).await.unwrap();
     follower

@@ -70,6 +70,10 @@ async fn its_examples_are_what_the_handlers_read_and_write() {
         Problem { detail: problem["detail"].as_str().unwrap().into(), ..problem::BUSY.because("").into() }
     );
 
+    let codes =
+        document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
+    assert!(codes.len() == problem::ALL.len() && codes.contains(&"key_reused".into()));
+
     let opened = till.post("/v1/payments", "k1", &example("NewPayment").to_string()).await;
     assert_eq!(opened.status, 201, "{}", opened.text());
     assert_eq!(till.call("POST", "/v1/scan", &[], Some(&example("Scanned").to_string())).await.status, 200);

@@ -221,8 +221,11 @@ async fn an_end_is_asked_for_and_refused_when_it_is_too_late() {
     let late = till.call("POST", &format!("/v1/payments/{id}/cancel"), &[], Some("{}")).await;
     assert_eq!(late.problem(), problem(409, "not_now", "taken", "never"));
     assert_eq!(late.json()["id"], *id);
-    let checked = till.call("POST", &format!("/v1/payments/{id}/check"), &[], None).await;
+    let checked = till.call("POST", &format!("/v1/payments/{id}/check?lang=en"), &[], None).await;
     assert_eq!(checked.status, 202);
+    assert!(checked.json()["cashier"]["text"].as_str().unwrap().is_ascii());
+    let wrong = till.call("POST", &format!("/v1/payments/{id}/check?wait=1"), &[], None).await;
+    assert_eq!(wrong.problem().1, "invalid_query");
     for (headers, body) in [
         (vec![("content-type", "application/x-www-form-urlencoded")], None),
         (vec![("content-type", "text/plain")], Some("{}")),
