@@ -60,7 +60,7 @@ pub struct Remark {
     get, path = "/v1/events", tag = "till", operation_id = "events",
     params(
         ("Last-Event-ID" = Option<u64>, Header, description = "Go on after this event; without it, only what is new is sent"),
-        ("lang" = Option<String>, Query, description = "Language of the cashier's sentences: zh-CN or en"),
+        ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentences: zh-CN or en"),
     ),
     responses(
         (status = 200, description = "The stream", content((Payment = "text/event-stream"))),

@@ -214,7 +214,7 @@ impl Api {
     fn language(&self, query: &mut Fields) -> Result<Language, Failure> {
         match query.parameter("lang").as_deref() {
             None => Ok(self.shop.language),
-            Some("zh-CN" | "zh") => Ok(Language::Chinese),
+            Some("zh-CN") => Ok(Language::Chinese),
             Some("en") => Ok(Language::English),
             Some(_) => {
                 Err(problem::INVALID_QUERY.because("parameter lang: expected zh-CN or en").field("lang"))

@@ -1,13 +1,14 @@
 //! The machine-readable description of the API, made from the handlers' own types.
 
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{AdditionalProperties, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi as Document, RefOr};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use crate::api::events::Remark;
 use crate::api::problem;
 use crate::api::till::{Device, Gateway};
+use crate::api::view::LangName;
 
 /// What stands above the routes.
 #[derive(OpenApi)]
@@ -25,7 +26,7 @@ use crate::api::till::{Device, Gateway};
     ),
     servers((url = "/")),
     security((), ("token" = [])),
-    components(schemas(Device, Gateway, Remark)),
+    components(schemas(Device, Gateway, LangName, Remark)),
     tags(
         (name = "payments", description = "Taking payments and finding them again"),
         (name = "receipts", description = "The paper"),
@@ -37,13 +38,32 @@ use crate::api::till::{Device, Gateway};
 )]
 pub(crate) struct Described;
 
-/// `document` with the codes of every problem in it.
+/// `document` with what its types cannot say: bodies are strict, problems have known codes, every route can fail.
 pub(crate) fn whole(mut document: Document) -> Document {
-    let schemas = document.components.as_mut().map(|components| &mut components.schemas);
-    if let Some(RefOr::T(Schema::Object(problem))) = schemas.and_then(|schemas| schemas.get_mut("Problem"))
-        && let Some(RefOr::T(Schema::Object(code))) = problem.properties.get_mut("code")
-    {
-        code.enum_values = Some(problem::ALL.iter().map(|kind| kind.code.into()).collect());
+    for (name, schema) in document.components.iter_mut().flat_map(|components| &mut components.schemas) {
+        let RefOr::T(Schema::Object(object)) = schema else { continue };
+        match name.as_str() {
+            "NewPayment" | "Scanned" | "Session" => {
+                object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
+            "Problem" => {
+                if let Some(RefOr::T(Schema::Object(code))) = object.properties.get_mut("code") {
+                    code.enum_values = Some(problem::ALL.iter().map(|kind| kind.code.into()).collect());
+                }
+            }
+            _ => {}
+        }
+    }
+    // What can go wrong everywhere: the guard, the body, the journal, the loop.
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let default = ResponseBuilder::new()
+        .description("Any other failure")
+        .content("application/problem+json", problem)
+        .build();
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            operation.responses.responses.insert("default".to_owned(), RefOr::T(default.clone()));
+        }
     }
     document
 }

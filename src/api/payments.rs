@@ -71,9 +71,9 @@ pub(crate) fn code(fields: &mut Fields, name: &'static str) -> Result<Option<Pay
 #[utoipa::path(
     post, path = "/v1/payments", tag = "payments", operation_id = "open_payment",
     params(
-        ("Idempotency-Key" = String, Header, description = "1 to 255 printable ASCII characters, fresh for each sale, kept for its repeats"),
+        ("Idempotency-Key" = String, Header, min_length = 1, max_length = 255, pattern = "^[ -~]*$", description = "1 to 255 printable ASCII characters, fresh for each sale, kept for its repeats"),
         ("wait" = Option<u32>, Query, description = "Answer when the payment is final, or after this many seconds (at most 120)"),
-        ("lang" = Option<String>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
+        ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     request_body(content = NewPayment, content_type = "application/json"),
     responses(
@@ -128,12 +128,12 @@ pub(crate) async fn open(
     params(
         ("reference" = Option<String>, Query, description = "Exactly this reference; 404 never_seen if there is none"),
         ("key" = Option<String>, Query, description = "Opened under exactly this Idempotency-Key; 404 never_seen if there is none"),
-        ("date" = Option<String>, Query, description = "Opened on this day in Beijing, 2026-11-21"),
+        ("date" = Option<String>, Query, format = Date, description = "Opened on this day in Beijing, 2026-11-21"),
         ("phase" = Option<crate::api::view::PhaseName>, Query, description = "In this phase now"),
-        ("q" = Option<String>, Query, description = "Part of the id, an order number, the reference or the gateway's number"),
-        ("limit" = Option<u32>, Query, description = "1 to 200; 50 if absent"),
-        ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
-        ("lang" = Option<String>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
+        ("q" = Option<String>, Query, max_length = 64, description = "Part of the id, an order number, the reference or the gateway's number"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 if absent"),
+        ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,18}$", description = "next_cursor of the page before"),
+        ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     responses(
         (status = 200, description = "The page", body = Payments),
@@ -204,7 +204,7 @@ pub(crate) async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<Paymen
     params(
         ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
         ("wait" = Option<u32>, Query, description = "Answer when the payment is final, or after this many seconds (at most 120)"),
-        ("lang" = Option<String>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
+        ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     responses(
         (status = 200, description = "The payment", body = Payment),
@@ -226,7 +226,7 @@ pub(crate) async fn show(State(api): State<Api>, id: Id, uri: Uri) -> Result<Jso
     get, path = "/v1/payments/{id}/life", tag = "payments", operation_id = "payment_life",
     params(
         ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
-        ("lang" = Option<String>, Query, description = "Language of the cashier's sentences: zh-CN or en"),
+        ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentences: zh-CN or en"),
     ),
     responses(
         (status = 200, description = "Its steps, oldest first", body = Life),
@@ -249,7 +249,7 @@ pub(crate) async fn life(
     post, path = "/v1/payments/{id}/cancel", tag = "payments", operation_id = "cancel_payment",
     params(
         ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
-        ("lang" = Option<String>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
+        ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     responses(
         (status = 202, description = "Asked; the payment as it is now", body = Payment),
@@ -272,7 +272,7 @@ pub(crate) async fn cancel(
     post, path = "/v1/payments/{id}/check", tag = "payments", operation_id = "check_payment",
     params(
         ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
-        ("lang" = Option<String>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
+        ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     responses(
         (status = 202, description = "Asked; the payment as it is now", body = Payment),

@@ -22,7 +22,7 @@ use crate::time::Day;
     post, path = "/v1/payments/{id}/receipts", tag = "receipts", operation_id = "reprint",
     params(
         ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
-        ("lang" = Option<String>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
+        ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     responses(
         (status = 202, description = "Ordered; the payment as it is now", body = Payment),
@@ -97,7 +97,7 @@ pub struct Report {
 /// A day's totals.
 #[utoipa::path(
     get, path = "/v1/reports/{date}", tag = "reports", operation_id = "report",
-    params(("date" = String, Path, description = "A day in Beijing, 2026-11-21")),
+    params(("date" = String, Path, format = Date, description = "A day in Beijing, 2026-11-21")),
     responses(
         (status = 200, description = "Its numbers", body = Report),
         (status = 400, description = "invalid_query: not a day", body = Problem, content_type = "application/problem+json"),

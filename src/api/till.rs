@@ -32,7 +32,7 @@ impl Read for Scanned {
 /// Hands the terminal a payment code, as a scanner would have.
 #[utoipa::path(
     post, path = "/v1/scan", tag = "till", operation_id = "scan",
-    params(("lang" = Option<String>, Query, description = "Language of the cashier's sentence: zh-CN or en")),
+    params(("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en")),
     request_body(content = Scanned, content_type = "application/json"),
     responses(
         (status = 200, description = "Taken; the payment that it was for", body = Payment),

@@ -92,6 +92,17 @@ pub enum ReceiptPhase {
     Failed,
 }
 
+/// A language of the cashier's sentences.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub enum LangName {
+    /// Simplified Chinese.
+    #[serde(rename = "zh-CN")]
+    Chinese,
+    /// English.
+    #[serde(rename = "en")]
+    English,
+}
+
 /// One honest sentence, and whether to hand over the goods.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Cashier {

@@ -47,6 +47,11 @@ async fn every_route_is_described_and_every_described_route_is_there() {
             assert!(reply.status != 405 && !reply.text().contains("no_such_route"), "{method} {path}");
         }
     }
+    let text = document.to_string();
+    for (at, start) in text.match_indices("\"#/components/schemas/") {
+        let name = text[at + start.len()..].split('"').next().unwrap();
+        assert!(document["components"]["schemas"].get(name).is_some(), "{name} is named and not described");
+    }
     assert_eq!(described, ROUTES.iter().map(|route| (*route).to_owned()).collect());
 }
 
