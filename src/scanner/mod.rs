@@ -5,15 +5,19 @@
 //! | [`framing`] | bytes and their times become codes or refusals; pure |
 //! | `line` | one open scanner: its reads become frames |
 //! | `reader` | one task a scanner: open, report, open again |
+//! | [`devices`] | which devices could be scanners, and names for them that last |
 //! | `serial` | opens a tty |
 //! | `evdev` | keys of a USB keyboard become characters |
+//! | `hidpos` | reports of a USB point-of-sale scanner become characters |
 //!
 //! What is for the terminal's loop and not for this room: whether a sale waits for a code, whether a gateway takes a
 //! code of this length and prefix, and that the same code twice (two scanners, or one that re-reads the same phone
 //! every half second) is one customer.
 
+pub mod devices;
 mod evdev;
 pub mod framing;
+mod hidpos;
 mod line;
 mod reader;
 mod serial;
@@ -31,7 +35,7 @@ pub struct Settings {
     pub name: String,
     /// How the scanner presents itself.
     pub kind: Kind,
-    /// The device: `/dev/serial/by-id/…` or any other path to it.
+    /// The device: `/dev/serial/by-id/…`, any other path to it, or a name of [`devices`].
     pub path: String,
     /// Bits per second; only real serial lines care.
     pub baud: u32,
@@ -106,7 +110,8 @@ impl Settings {
     }
 
     fn framer(&self) -> framing::Framer {
-        framing::Framer::new(self.end, &self.prefix, &self.suffix, self.pace())
+        let end = if self.kind == Kind::Hidpos { End::Report } else { self.end };
+        framing::Framer::new(end, &self.prefix, &self.suffix, self.pace())
     }
 }
 

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::framing::Frame;
 use super::line::{Line, News, Source, now};
-use super::{Kind, Settings, evdev, serial};
+use super::{Kind, Settings, devices, evdev, hidpos, serial};
 use crate::input::{Device, DeviceKind, Inbox, Input, Scan, ScanRefusal};
 
 /// The first and the longest wait before an absent scanner is tried again: one that comes back is ready within the
@@ -49,19 +49,26 @@ pub async fn run(settings: Settings, inbox: Inbox) {
 
 /// Opens the device that `settings` name.
 pub fn open(settings: &Settings) -> io::Result<Source> {
+    let root = Path::new(devices::ROOT);
+    let node = devices::resolve(root, settings.kind, &settings.path)?;
     match settings.kind {
         Kind::Serial => Ok(Source {
-            device: serial::open_tty(Path::new(&settings.path), settings.baud)?,
+            device: serial::open_tty(&node, settings.baud)?,
             decoder: Box::new(settings.framer()),
             release: serial::release,
         }),
         Kind::Evdev => {
-            let device = evdev::open_keys(Path::new(&settings.path))?;
+            let device = evdev::open_keys(&node)?;
             let stamped = evdev::stamp(&device);
             let decoder = Box::new(evdev::Keys::new(settings.framer(), stamped));
             Ok(Source { device, decoder, release: |_| {} })
         }
-        Kind::Hidpos => Err(Errno::NOSYS.into()),
+        Kind::Hidpos => {
+            let (layout, vendor) = devices::reports(root, &node)?;
+            let device = hidpos::open_reports(&node, vendor)?;
+            let decoder = Box::new(hidpos::Reports::new(settings.framer(), layout));
+            Ok(Source { device, decoder, release: |_| {} })
+        }
     }
 }
 
@@ -156,7 +163,9 @@ fn sentence(settings: &Settings, trouble: &io::Error) -> String {
     let path = &settings.path;
     match Errno::from_io_error(trouble) {
         Some(Errno::NOENT | Errno::NODEV | Errno::NXIO | Errno::IO) => {
-            "扫码枪未连接，请检查连接线。 Scanner is not connected: check its cable.".to_owned()
+            let hint = devices::hint(Path::new(devices::ROOT), settings.kind);
+            let hint = hint.map_or(String::new(), |hint| format!(" {hint}"));
+            format!("扫码枪未连接，请检查连接线。 Scanner is not connected: check its cable.{hint}")
         }
         Some(Errno::ACCESS | Errno::PERM) => format!(
             "没有权限使用扫码枪，请联系维护人员。 No permission to use {path}: \

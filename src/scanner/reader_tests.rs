@@ -79,7 +79,7 @@ const ABSENT: &str = "lane: 扫码枪未连接，请检查连接线。 Scanner i
 #[tokio::test]
 async fn a_scanner_comes_and_goes_and_comes_back_as_another_device() {
     let mut bench = Bench::new();
-    assert_eq!(bench.next().await, ABSENT);
+    assert!(bench.next().await.starts_with(ABSENT));
     let first = Plug::into(&bench.link);
     assert_eq!(bench.next().await, "lane ready");
     first.sends(&format!("{CODE}\r\n"));
@@ -87,7 +87,7 @@ async fn a_scanner_comes_and_goes_and_comes_back_as_another_device() {
     first.sends("1345678");
     assert_eq!(bench.next().await, "begun");
     drop(first);
-    assert_eq!(bench.next().await, ABSENT);
+    assert!(bench.next().await.starts_with(ABSENT));
     let pulled = now();
     let second = Plug::into(&bench.link);
     assert_eq!(bench.next().await, "lane ready");
@@ -99,7 +99,7 @@ async fn a_scanner_comes_and_goes_and_comes_back_as_another_device() {
 #[tokio::test]
 async fn the_first_character_announces_and_the_last_delivers() {
     let mut bench = Bench::new();
-    assert_eq!(bench.next().await, ABSENT);
+    assert!(bench.next().await.starts_with(ABSENT));
     let scanner = Plug::into(&bench.link);
     assert_eq!(bench.next().await, "lane ready");
     for half in [1, 9, 17] {
@@ -121,7 +121,7 @@ async fn the_first_character_announces_and_the_last_delivers() {
 #[tokio::test]
 async fn an_absent_or_babbling_scanner_costs_no_work() {
     let mut bench = Bench::new();
-    assert_eq!(bench.next().await, ABSENT);
+    assert!(bench.next().await.starts_with(ABSENT));
     let work = || {
         let spent = clock_gettime(ClockId::ThreadCPUTime);
         Duration::new(spent.tv_sec.unsigned_abs(), u32::try_from(spent.tv_nsec).unwrap())
@@ -149,7 +149,7 @@ async fn an_absent_or_babbling_scanner_costs_no_work() {
 #[tokio::test]
 async fn a_scanner_that_another_has_is_reported_and_taken_up_later() {
     let mut bench = Bench::new();
-    assert_eq!(bench.next().await, ABSENT);
+    assert!(bench.next().await.starts_with(ABSENT));
     let other = tempfile::tempdir().unwrap();
     let link = other.path().join("the-same");
     let scanner = Plug::into(&link);
@@ -175,7 +175,7 @@ async fn a_device_that_hangs_up_at_once_is_let_go() {
 #[tokio::test]
 async fn what_is_no_serial_device_is_named() {
     let mut bench = Bench::new();
-    assert_eq!(bench.next().await, ABSENT);
+    assert!(bench.next().await.starts_with(ABSENT));
     std::fs::write(&bench.link, "").unwrap();
     let sentence = bench.next().await;
     assert!(sentence.contains("is not a device of kind serial"), "{sentence}");
