@@ -1,7 +1,7 @@
 //! `[[scanner]]` and `[printer]`: which devices, and how to reach them. A device that is absent is not a mistake.
 
 use super::section::Section;
-use crate::scanner::{End, Kind};
+use crate::scanner::{Beep, End, Kind};
 use crate::{printer, scanner};
 
 pub fn scanner(section: Section<'_>) -> Option<scanner::Settings> {
@@ -34,6 +34,8 @@ pub fn scanner(section: Section<'_>) -> Option<scanner::Settings> {
         prefix: bytes("prefix"),
         suffix: bytes("suffix"),
         gap: section.duration("gap").map(|entry| entry.value),
+        dtr: section.choice("dtr", &[("on", true), ("off", false)]).map(|entry| entry.value),
+        beep: section.choice("beep", &[("datalogic", Beep::Datalogic)]).map(|entry| entry.value),
     };
     if path.is_some() && kind.is_some() {
         check(&section, settings.check());

@@ -108,6 +108,12 @@ pub fn resolve(root: &Path, kind: Kind, path: &str) -> io::Result<PathBuf> {
     }
 }
 
+/// The maker of the USB device behind a serial node, if it is known to make scanners.
+pub fn maker_of_tty(root: &Path, node: &Path) -> Option<&'static str> {
+    let node = fs::canonicalize(node).ok()?;
+    maker(usb(&root.join("sys/class/tty").join(node.file_name()?))?.vendor)
+}
+
 /// The layout of a raw HID node's reports, and its maker.
 ///
 /// # Errors
@@ -153,31 +159,29 @@ pub fn lasting_path(root: &Path, found: &Found) -> String {
 /// What can be said about a scanner that is looked for and not there: that one is there in another guise.
 pub fn hint(root: &Path, wanted: Kind) -> Option<String> {
     let found = all(root);
-    let plugged = names(&root.join("sys/bus/usb/devices")).into_iter().filter_map(|name| {
-        let usb = described(&root.join("sys/bus/usb/devices").join(name))?;
+    let folder = root.join("sys/bus/usb/devices");
+    let (maker, usb) = names(&folder).into_iter().find_map(|name| {
+        let usb = described(&folder.join(name))?;
         Some((maker(usb.vendor)?, usb))
-    });
-    for (maker, usb) in plugged {
-        let ways: Vec<_> =
-            found.iter().filter(|found| found.usb.as_ref().is_some_and(|one| one.port == usb.port)).collect();
-        return Some(match (ways.iter().find(|way| way.kind == wanted), ways.first()) {
-            (Some(way), _) => format!("A {maker} is plugged in: write path = {:?}.", lasting_path(root, way)),
-            (None, Some(way)) => format!(
-                "A {maker} is plugged in as {}: write kind = \"{}\" and path = {:?}, \
-                 or let it read its setup code for {}.",
-                guise(way.kind),
-                way.kind,
-                lasting_path(root, way),
-                guise(wanted),
-            ),
-            (None, None) => format!(
-                "A {maker} ({:04x}:{:04x}) is plugged in in a mode that needs its maker's driver: \
-                 let it read its setup code for USB COM or USB keyboard.",
-                usb.vendor, usb.product
-            ),
-        });
-    }
-    None
+    })?;
+    let mut ways = found.iter().filter(|found| found.usb.as_ref().is_some_and(|one| one.port == usb.port));
+    let first = ways.clone().next();
+    Some(match (ways.find(|way| way.kind == wanted), first) {
+        (Some(way), _) => format!("A {maker} is plugged in: write path = {:?}.", lasting_path(root, way)),
+        (None, Some(way)) => format!(
+            "A {maker} is plugged in as {}: write kind = \"{}\" and path = {:?}, \
+             or let it read its setup code for {}.",
+            guise(way.kind),
+            way.kind,
+            lasting_path(root, way),
+            guise(wanted),
+        ),
+        (None, None) => format!(
+            "A {maker} ({:04x}:{:04x}) is plugged in in a mode that needs its maker's driver: \
+             let it read its setup code for USB COM or USB keyboard.",
+            usb.vendor, usb.product
+        ),
+    })
 }
 
 fn guise(kind: Kind) -> &'static str {

@@ -117,6 +117,11 @@ impl Line {
         }
     }
 
+    /// Sends a command if the device takes it at once; a beep is not worth a wait.
+    pub fn tell(&self, command: &[u8]) {
+        let _ = rustix::io::write(self.device.get_ref(), command);
+    }
+
     /// Waits for bytes, or for the moment at which there being none says something.
     async fn fill(&mut self) -> io::Result<Option<Frame>> {
         let deadline = self.decoder.framer().deadline();

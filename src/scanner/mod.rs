@@ -47,6 +47,11 @@ pub struct Settings {
     pub suffix: Vec<u8>,
     /// The gap that ends a code where a gap does; `None` for the kind's own.
     pub gap: Option<Duration>,
+    /// Whether DTR is raised (most scanners with a serial line want it) or lowered; `None` leaves it to the kernel,
+    /// which raises it.
+    pub dtr: Option<bool>,
+    /// How the scanner is told to beep when a code was taken, and when something was refused.
+    pub beep: Option<Beep>,
 }
 
 impl Default for Settings {
@@ -61,6 +66,8 @@ impl Default for Settings {
             prefix: Vec::new(),
             suffix: Vec::new(),
             gap: None,
+            dtr: None,
+            beep: None,
         }
     }
 }
@@ -81,6 +88,12 @@ impl Settings {
         }
         if self.kind == Kind::Serial && !(50..=4_000_000).contains(&self.baud) {
             return Err(format!("scanner baud is {}, expected 50 to 4000000", self.baud));
+        }
+        if self.kind != Kind::Serial && self.beep.is_some() {
+            return Err(format!(
+                "scanner of kind {} cannot be told to beep\nhelp: leave out `beep`",
+                self.kind
+            ));
         }
         for (what, bytes) in [("prefix", &self.prefix), ("suffix", &self.suffix)] {
             if bytes.len() > 16 {
@@ -193,6 +206,39 @@ impl FromStr for End {
             _ => Err(format!(
                 "scanner end {text:?} is not known, expected auto, cr, lf, crlf, tab, nul, etx or idle"
             )),
+        }
+    }
+}
+
+/// The commands by which a scanner is told to beep. What a command means to one make means something else to another:
+/// none is ever sent unless it was asked for by name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Beep {
+    /// Datalogic and PSC on a serial line (Magellan 9300i manual, page 481): `B` good read, `F` not on file.
+    Datalogic,
+}
+
+impl Beep {
+    fn maker(self) -> &'static str {
+        match self {
+            Self::Datalogic => "Datalogic",
+        }
+    }
+
+    fn command(self, taken: bool) -> &'static [u8] {
+        match (self, taken) {
+            (Self::Datalogic, true) => b"B",
+            (Self::Datalogic, false) => b"F",
+        }
+    }
+}
+
+impl FromStr for Beep {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "datalogic" => Ok(Self::Datalogic),
+            _ => Err(format!("scanner beep {text:?} is not known, expected datalogic")),
         }
     }
 }

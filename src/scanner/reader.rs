@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::framing::Frame;
 use super::line::{Line, News, Source, now};
-use super::{Kind, Settings, devices, evdev, hidpos, serial};
+use super::{Beep, Kind, Settings, devices, evdev, hidpos, serial};
 use crate::input::{Device, DeviceKind, Inbox, Input, Scan, ScanRefusal};
 
 /// The first and the longest wait before an absent scanner is tried again: one that comes back is ready within the
@@ -29,7 +29,7 @@ pub async fn run(settings: Settings, inbox: Inbox) {
         let trouble = match open(&settings).and_then(Line::new) {
             Ok(line) => {
                 let since = now();
-                let Err(gone) = read(line, &mut report).await else { return };
+                let Err(gone) = read(line, beep(&settings), &mut report).await else { return };
                 if now().saturating_sub(since) >= LASTED {
                     wait = TRY_AGAIN.0;
                 }
@@ -53,7 +53,7 @@ pub fn open(settings: &Settings) -> io::Result<Source> {
     let node = devices::resolve(root, settings.kind, &settings.path)?;
     match settings.kind {
         Kind::Serial => Ok(Source {
-            device: serial::open_tty(&node, settings.baud)?,
+            device: serial::open_tty(&node, settings.baud, settings.dtr)?,
             decoder: Box::new(settings.framer()),
             release: serial::release,
         }),
@@ -72,11 +72,29 @@ pub fn open(settings: &Settings) -> io::Result<Source> {
     }
 }
 
+/// The beep commands that were asked for, unless the scanner is known to be of another make.
+fn beep(settings: &Settings) -> Option<Beep> {
+    let beep = settings.beep?;
+    let root = Path::new(devices::ROOT);
+    let node = devices::resolve(root, settings.kind, &settings.path).ok()?;
+    match devices::maker_of_tty(root, &node) {
+        Some(maker) if maker != beep.maker() => {
+            tracing::warn!(
+                scanner = settings.name(),
+                maker,
+                "scanner is of another make: it is not told to beep"
+            );
+            None
+        }
+        _ => Some(beep),
+    }
+}
+
 /// Nobody listens any more.
 struct Closed;
 
 /// Reports what the line brings until nobody listens, or until it is gone: then the error says why.
-async fn read(mut line: Line, report: &mut Report) -> io::Result<Closed> {
+async fn read(mut line: Line, beep: Option<Beep>, report: &mut Report) -> io::Result<Closed> {
     if report.device(true, String::new()).await.is_err() {
         return Ok(Closed);
     }
@@ -88,7 +106,14 @@ async fn read(mut line: Line, report: &mut Report) -> io::Result<Closed> {
         };
         let passed = match news {
             News::Begun => report.begun().await,
-            News::Frame(frame) => report.frame(frame).await,
+            News::Frame(frame) => {
+                let taken = frame.what.is_ok();
+                let passed = report.frame(frame).await;
+                if let Some(beep) = beep {
+                    line.tell(beep.command(taken));
+                }
+                passed
+            }
         };
         if passed.is_err() {
             return Ok(Closed);

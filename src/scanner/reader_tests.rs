@@ -29,6 +29,7 @@ impl Plug {
     /// Plugs a scanner in: the link leads to it.
     fn into(link: &Path) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        rustix::io::ioctl_fionbio(&master, true).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
@@ -153,7 +154,7 @@ async fn a_scanner_that_another_has_is_reported_and_taken_up_later() {
     let other = tempfile::tempdir().unwrap();
     let link = other.path().join("the-same");
     let scanner = Plug::into(&link);
-    let taken = serial::open_tty(&link, 9600).unwrap();
+    let taken = serial::open_tty(&link, 9600, None).unwrap();
     std::os::unix::fs::symlink(link.read_link().unwrap(), &bench.link).unwrap();
     let sentence = bench.next().await;
     assert!(sentence.contains("其他程序") && sentence.contains("fuser"), "{sentence}");
@@ -161,6 +162,31 @@ async fn a_scanner_that_another_has_is_reported_and_taken_up_later() {
     assert_eq!(bench.next().await, "lane ready");
     scanner.sends(&format!("{CODE}\r"));
     assert_eq!(bench.next().await, format!("lane: {CODE}"));
+}
+
+#[tokio::test]
+async fn a_scanner_beeps_after_a_code_and_otherwise_after_a_refusal() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("scanner");
+    let scanner = Plug::into(&link);
+    let (inbox, mut inputs) = mpsc::channel(8);
+    let path = link.to_str().unwrap().to_owned();
+    let settings = Settings { path, beep: Some(Beep::Datalogic), dtr: Some(true), ..Settings::default() };
+    settings.check().unwrap();
+    crate::scanner::start(settings, inbox);
+    assert!(matches!(inputs.recv().await, Some(Input::Device(Device { ready: true, .. }))));
+    for (sent, beep) in [(CODE, b'B'), ("6901234567892", b'F')] {
+        scanner.sends(&format!("{sent}\r"));
+        assert!(matches!(inputs.recv().await, Some(Input::Scan(_))));
+        let mut heard = [0];
+        let answer = async {
+            while rustix::io::read(&scanner.master, &mut heard).is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(1), answer).await.expect("a beep");
+        assert_eq!(heard[0], beep);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Opens a serial scanner: RS-232, a USB bridge, USB CDC-ACM or a pseudo-terminal. Must never wait for a carrier.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
@@ -10,12 +10,14 @@ use rustix::termios::{
     ioctl_tiocnxcl, tcflush, tcgetattr, tcsetattr,
 };
 
-/// Opens `path` for this process alone, raw, 8N1, at `baud`, without what came before.
+use crate::ioctl;
+
+/// Opens `path` for this process alone, raw, 8N1, at `baud`, without what came before; with DTR as told.
 ///
 /// # Errors
 ///
 /// `WouldBlock` when another program has it; `ENOTTY` when it is no serial device; whatever `open` says.
-pub fn open_tty(path: &Path, baud: u32) -> io::Result<OwnedFd> {
+pub fn open_tty(path: &Path, baud: u32, dtr: Option<bool>) -> io::Result<OwnedFd> {
     let path = path.canonicalize()?;
     // Not blocking: else RS-232 without a carrier waits in `open` for ever.
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -30,6 +32,10 @@ pub fn open_tty(path: &Path, baud: u32) -> io::Result<OwnedFd> {
     make_raw(&mut modes);
     modes.set_speed(baud)?;
     tcsetattr(&tty, OptionalActions::Now, &modes)?;
+    if let Some(raised) = dtr {
+        // A pseudo-terminal has no such line, and needs none.
+        let _ = ioctl::set_dtr(tty.as_fd(), raised);
+    }
     // What arrived before went through the line discipline's editing and may be half a code.
     tcflush(&tty, QueueSelector::IOFlush)?;
     Ok(tty)
