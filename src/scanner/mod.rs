@@ -6,6 +6,7 @@
 //! | `line` | one open scanner: its reads become frames |
 //! | `reader` | one task a scanner: open, report, open again |
 //! | [`devices`] | which devices could be scanners, and names for them that last |
+//! | [`learn`] | which device is the scanner, and what it sends |
 //! | `serial` | opens a tty |
 //! | `evdev` | keys of a USB keyboard become characters |
 //! | `hidpos` | reports of a USB point-of-sale scanner become characters |
@@ -18,6 +19,7 @@ pub mod devices;
 mod evdev;
 pub mod framing;
 mod hidpos;
+pub mod learn;
 mod line;
 mod reader;
 mod serial;
@@ -190,6 +192,19 @@ impl End {
             Self::Etx => byte == 3,
             Self::Report => false,
         }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto | Self::Report => "auto",
+            Self::Newline => "crlf",
+            Self::Tab => "tab",
+            Self::Nul => "nul",
+            Self::Etx => "etx",
+            Self::Idle => "idle",
+        })
     }
 }
 
