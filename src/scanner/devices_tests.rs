@@ -183,3 +183,11 @@ fn a_scanner_in_another_guise_is_named() {
     other.plug("1-1", ("05e0", "1900", ""), None, &[]);
     assert!(hint(other.root(), Kind::Serial).unwrap().contains("needs its maker's driver"));
 }
+
+#[test]
+fn the_udev_rules_hand_over_every_known_make() {
+    let rules = include_str!("../../hardware/udev/70-micropayd.rules");
+    let list = rules.split("ATTRS{idVendor}==\"").nth(1).unwrap().split('"').next().unwrap();
+    let known: Vec<String> = MAKERS.iter().map(|(vendor, _)| format!("{vendor:04x}")).collect();
+    assert_eq!(list.split('|').collect::<Vec<_>>(), known);
+}

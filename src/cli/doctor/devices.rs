@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::Finding;
 use crate::config::Config;
 use crate::printer::{self, Kind};
+use crate::scanner::devices;
 
 /// Raw printing (JetDirect), what every network receipt printer listens on.
 const PRINTER_PORT: u16 = 9100;
@@ -25,7 +26,15 @@ pub async fn look(config: &Config) -> Vec<Finding> {
         findings.push(Finding::look("scanner", "none is set up", help));
     }
     for scanner in &config.scanners {
-        findings.push(node("scanner", Path::new(&scanner.path)));
+        let root = Path::new(devices::ROOT);
+        findings.push(match devices::resolve(root, scanner.kind, &scanner.path) {
+            Ok(path) => node("scanner", &path),
+            Err(error) => {
+                let help = devices::hint(root, scanner.kind)
+                    .unwrap_or_else(|| "plug it in, or find it with: micropayd scanner learn".to_owned());
+                Finding::bad("scanner", format!("{}: {error}", scanner.path), help)
+            }
+        });
     }
     findings.push(printer(&config.printer).await);
     findings
