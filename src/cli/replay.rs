@@ -27,7 +27,7 @@ pub struct Replay {
 impl Replay {
     pub async fn run(self, context: &Context) -> anyhow::Result<u8> {
         let life = match &self.state_dir {
-            Some(dir) => self.from_journal(dir.clone())?,
+            Some(dir) => self.life_in_journal(dir.clone())?,
             None => {
                 let client = self.daemon.client(context)?;
                 match client.get(&format!("/v1/payments/{}/life", escaped(&self.id))).await {
@@ -35,7 +35,7 @@ impl Replay {
                     Err(Trouble::Unreachable(_)) if self.daemon.is_default() => {
                         let of_service = config::Surroundings::of_process().state_directory;
                         let dir = config::state_dir_of(&context.config_path()).or(of_service);
-                        self.from_journal(dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_STATE_DIR)))?
+                        self.life_in_journal(dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_STATE_DIR)))?
                     }
                     Err(trouble) => return Err(trouble.into_error()),
                 }
@@ -49,7 +49,7 @@ impl Replay {
         Ok(DONE)
     }
 
-    fn from_journal(&self, dir: PathBuf) -> anyhow::Result<Life> {
+    fn life_in_journal(&self, dir: PathBuf) -> anyhow::Result<Life> {
         let records = journal::read_only(&journal::Settings { dir })?;
         let Some(sale) = id_from_text(&self.id, records.as_ref())? else {
             let text = format!(

@@ -132,10 +132,24 @@ fn read_one(path: &Path) -> Result<Table, Problems> {
         spot: Spot { file: file.clone(), line: error.span().map(|span| line(&text, &span)) },
         weight: Weight::Fatal,
         what: format!("not TOML: {}", error.message().replace('\n', ", ")),
-        help: "write it like the commented file: key = \"text\", one to a line, under its [section]"
-            .to_owned(),
+        help: remedy(error.message()).to_owned(),
     });
     Err(Problems(problems.collect()))
+}
+
+/// What to write instead, by the parser's own words; the line itself is not shown, for it may hold a token.
+fn remedy(message: &str) -> &'static str {
+    let remedies = [
+        ("duplicate key", "remove one of the two"),
+        ("unclosed table", "write [section], or [[section]] for lists, with a bracket on each side"),
+        ("key with no value", "write key = \"text\""),
+        ("unexpected key or value", "write one setting to a line"),
+        ("invalid boolean", "write texts in straight quotes: key = \"text\""),
+        ("must be quoted", "write texts in straight quotes: key = \"text\""),
+        ("string", "end the text with the quote that begins it, on the same line: key = \"text\""),
+    ];
+    let found = remedies.iter().find(|(word, _)| message.contains(word));
+    found.map_or("write it as in the commented file: key = \"text\" under its [section]", |(_, help)| help)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Problems {

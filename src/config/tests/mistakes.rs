@@ -38,6 +38,30 @@ fn each_mistake_is_named_with_its_line_and_its_remedy() {
              help: write language = \"zh-CN\"",
         ),
         (
+            "language   = \"zh-CN\"",
+            "language   = zh-CN",
+            "DIR/c.toml:6: not TOML: string values must be quoted, expected literal string\n\
+             help: write texts in straight quotes: key = \"text\"",
+        ),
+        (
+            "language   = \"zh-CN\"",
+            "id = \"T02\"",
+            "DIR/c.toml:6: not TOML: duplicate key\n\
+             help: remove one of the two",
+        ),
+        (
+            "[[scanner]]",
+            "[scanner]",
+            "DIR/c.toml:25: scanner is a section, expected a list of sections\n\
+             help: write [[scanner]] with two brackets on each side",
+        ),
+        (
+            "path = \"/dev/serial/by-id/usb-x\"",
+            "path = \"\"",
+            "DIR/c.toml:25: scanner has no path\n\
+             help: write the device, as in path = \"/dev/serial/by-id/usb-…\"",
+        ),
+        (
             "[limits]",
             "[limit]",
             "DIR/c.toml:22: limit is unknown\n\
