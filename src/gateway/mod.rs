@@ -10,6 +10,10 @@ use crate::ids::{OrderNumber, PaymentCode};
 use crate::money::Amount;
 use crate::payment::{Answer, Cause, ReversalAnswer};
 
+/// The most bytes of an answer that are taken off the line and looked at: 64 KiB. The largest field that WeChat documents
+/// for payments is `promotion_detail` with 6000 characters, so its largest answer is about 25 KiB.
+pub const LARGEST_ANSWER: usize = 64 * 1024;
+
 /// A provider's codec.
 pub trait Gateway: Send + Sync {
     /// The provider's name in the journal, the API and the log: `wechat`.

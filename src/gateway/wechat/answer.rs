@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::Merchant;
 use super::errors::{self, MICROPAY, ORDERQUERY, REVERSE, Row, Verdict};
 use super::sign::sign;
-use super::xml::{Fields, LARGEST};
-use crate::gateway::Order;
+use super::xml::Fields;
+use crate::gateway::{LARGEST_ANSWER, Order};
 use crate::ids::OrderNumber;
 use crate::money::Amount;
 use crate::payment::{Answer, Cause, Proof, Refusal, ReversalAnswer};
@@ -114,7 +114,7 @@ impl Expected {
         if status != 200 {
             return Err(Cause::HttpStatus(status));
         }
-        if body.len() > LARGEST {
+        if body.len() > LARGEST_ANSWER {
             return Err(Cause::TooLarge);
         }
         let fields = Fields::read(body).map_err(|_| Cause::Malformed)?;

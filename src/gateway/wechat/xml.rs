@@ -10,9 +10,7 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, Event};
 use zeroize::Zeroizing;
 
-/// The most bytes of an answer that are looked at: 256 KiB. The largest field that WeChat documents for these APIs is
-/// `promotion_detail` with 6000 characters.
-pub const LARGEST: usize = 256 * 1024;
+use crate::gateway::LARGEST_ANSWER;
 
 /// The longest field name taken; WeChat's longest is under 40 bytes.
 const LONGEST_NAME: usize = 64;
@@ -32,7 +30,7 @@ impl<'a> Fields<'a> {
     /// processing instructions, comments, attributes, nested elements, unknown entities, values that mix CDATA with
     /// text, names that occur twice, another root, anything after it, and texts that end early.
     pub fn read(bytes: &'a [u8]) -> Result<Self, BadXml> {
-        if bytes.len() > LARGEST {
+        if bytes.len() > LARGEST_ANSWER {
             return Err(BadXml("too large"));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| BadXml("not utf-8"))?;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::gateway::LARGEST_ANSWER;
 use crate::payment::{Proof, Reason, Refusal};
 use crate::time::Timestamp;
 
@@ -177,7 +178,7 @@ fn pages_and_empty_bodies_are_not_answers() {
     for body in [&page[..], b"", b"{}", b"<xml></xml>", b"\xef\xbb\xbf<xml></xml>", b"SUCCESS"] {
         assert_unknown(body, &Cause::Malformed);
     }
-    assert_unknown(&vec![b' '; 256 * 1024 + 1], &Cause::TooLarge);
+    assert_unknown(&vec![b' '; LARGEST_ANSWER + 1], &Cause::TooLarge);
 }
 
 #[test]

@@ -1,1 +1,0 @@
-//! HTTPS to the provider. To be filled.
