@@ -24,6 +24,9 @@ const STUCK: &str =
 const REFUSES: &str = "打印机不接收数据，请检查 printer takes no data: look at its lamps";
 const NO_PROOF: &str = "小票已发送，没有收到打印机的确认，请看一眼 receipt was sent; the printer did not confirm it: please look";
 
+const HALTED: &str =
+    "打印中途停过，请检查小票是否完整 printer halted in the middle: please look whether the receipt is whole";
+
 /// What will show that the receipt is on the paper.
 enum Proof {
     /// The job's name comes back.
@@ -49,15 +52,19 @@ impl Session {
             let name = self.next_name();
             bytes.extend(escpos::process_id(name));
             proof = Proof::Name(name);
-        } else if self.profile.answers(Question::Gsr) && !self.lies && !self.owed {
+        } else if self.profile.answers(Question::Gsr) && self.can_be_asked() && !self.owed {
             bytes.extend(escpos::PAPER_STATUS);
             proof = Proof::Paper;
         }
-        if let Err(outcome) = self.send(&bytes, whole, tell) {
-            return outcome;
-        }
+        let halted = match self.send(&bytes, whole, tell) {
+            Ok(halted) => halted,
+            Err(outcome) => return outcome,
+        };
         self.owed |= matches!(proof, Proof::Paper);
-        let outcome = self.confirm(&proof, bytes.len() as u64, tell);
+        let mut outcome = self.confirm(&proof, bytes.len() as u64, tell);
+        if halted && matches!((&proof, &outcome), (Proof::Paper, PrintOutcome::Printed)) {
+            outcome = PrintOutcome::Unconfirmed(HALTED.to_owned());
+        }
         match outcome {
             PrintOutcome::Printed => self.torn = false,
             PrintOutcome::Failed(_) => self.torn = true,
@@ -73,6 +80,7 @@ impl Session {
             if self.opened().is_ok_and(|link| link.is_paper()) {
                 return Ok(());
             }
+            self.quiet = self.noise();
             let checked = self.settle().and_then(|()| self.examine());
             match checked {
                 Ok(Some(condition)) => match condition.trouble() {
@@ -134,9 +142,10 @@ impl Session {
         Ok(())
     }
 
-    /// Sends the job, of which the first `whole` bytes are the receipt.
-    fn send(&mut self, bytes: &[u8], whole: usize, tell: &mut dyn FnMut(&str)) -> Result<(), PrintOutcome> {
+    /// Sends the job, of which the first `whole` bytes are the receipt. Says whether the printer halted on the way.
+    fn send(&mut self, bytes: &[u8], whole: usize, tell: &mut dyn FnMut(&str)) -> Result<bool, PrintOutcome> {
         let mut sent = 0;
+        let mut halted = false;
         let mut trouble: Option<&'static str> = None;
         let mut moved = self.opened().map_or(Duration::ZERO, |link| link.now());
         let step = STEP.min(self.waits.stall);
@@ -145,7 +154,7 @@ impl Session {
                 if trouble.is_some() {
                     tell("");
                 }
-                return Ok(());
+                return Ok(halted);
             }
             let Ok(link) = self.opened() else { break true };
             match link.send(&bytes[sent..], step) {
@@ -169,6 +178,7 @@ impl Session {
             }
             let limit = if trouble.is_some() { self.waits.patience } else { self.waits.stall };
             let waited = self.opened().map_or(limit, |link| link.now().saturating_sub(moved));
+            halted |= trouble.is_some() || waited >= self.waits.watch / 2;
             if waited >= limit || (trouble.is_some() && self.stopping()) {
                 break false;
             }
@@ -195,12 +205,12 @@ impl Session {
         let carry =
             link.bytes_per_second().map_or(Duration::ZERO, |rate| Duration::from_secs(sent / rate.max(1)));
         let started = link.now();
-        let noise = self.noise();
         if matches!(proof, Proof::None) {
             self.torn = false;
             return self.without_proof();
         }
         let mut trouble: Option<&'static str> = None;
+        let mut halted = false;
         let mut end = started + carry + self.waits.confirm;
         let mut next_look = started + self.waits.watch;
         while let Ok(now) = self.opened().map(|link| link.now()) {
@@ -223,13 +233,10 @@ impl Session {
                 },
                 Ok(Some(Reply::Paper(_))) if matches!(proof, Proof::Paper) => {
                     self.owed = false;
-                    if self.noise() != noise {
-                        break;
-                    }
                     if trouble.is_some() {
                         tell("");
                     }
-                    return self.after_paper_reply();
+                    return self.after_paper_reply(halted);
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::Unsupported => break,
@@ -254,6 +261,7 @@ impl Session {
                     trouble = seen;
                 }
                 if trouble.is_some() {
+                    halted = true;
                     end = end.max(started + self.waits.patience);
                 }
                 next_look = self.opened().map_or(next_look, |link| link.now()) + self.waits.watch;
@@ -265,10 +273,17 @@ impl Session {
         }
     }
 
-    /// The question behind the cut was answered: proof, if its word is worth something and nothing is wrong.
-    fn after_paper_reply(&mut self) -> PrintOutcome {
+    /// The question behind the cut was answered: proof, if its word is worth something and nothing went wrong. A printer
+    /// that `halted` may have lost its place in a picture and still answers.
+    fn after_paper_reply(&mut self, halted: bool) -> PrintOutcome {
         match self.without_proof() {
-            PrintOutcome::Unconfirmed(_) if self.proven() && !self.talks_unasked() => PrintOutcome::Printed,
+            PrintOutcome::Unconfirmed(_) if halted => PrintOutcome::Unconfirmed(HALTED.to_owned()),
+            // Amid noise, or among several, a reply may be none.
+            PrintOutcome::Unconfirmed(_)
+                if self.proven() && !self.talks_unasked() && self.noise() == self.quiet =>
+            {
+                PrintOutcome::Printed
+            }
             outcome => outcome,
         }
     }

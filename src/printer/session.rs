@@ -78,6 +78,8 @@ pub struct Session {
     seen_ill: bool,
     /// It returned what it was never given, or one byte for every question: its word is worth nothing.
     pub(super) lies: bool,
+    /// What [`Session::noise`] was before the job.
+    pub(super) quiet: u64,
     /// The last job broke off: the printer may wait for the rest of a command.
     pub(super) torn: bool,
     /// A reply to `GS r` of an earlier job is still to come.
@@ -111,6 +113,7 @@ impl Session {
             seen_well: false,
             seen_ill: false,
             lies: false,
+            quiet: 0,
             torn: false,
             owed: false,
             names: VecDeque::new(),
@@ -366,14 +369,15 @@ impl Session {
         Ok(Some(condition.map_or(asked, |port| merged(asked, port))))
     }
 
+    /// Whether it can be asked at any time how it is.
+    pub(super) fn can_be_asked(&self) -> bool {
+        let ways = [Question::Dle, Question::Asb, Question::LpGetStatus];
+        !self.lies && !self.one_way && ways.iter().any(|question| self.profile.answers(*question))
+    }
+
     /// Whether silence means that something is wrong.
     pub(super) fn must_answer(&self) -> bool {
-        let can = [Question::Dle, Question::Asb, Question::LpGetStatus];
-        (self.profile.proven || self.answered)
-            && !self.lies
-            && !self.one_way
-            && self.noise() == 0
-            && can.iter().any(|question| self.profile.answers(*question))
+        (self.profile.proven || self.answered) && self.noise() == 0 && self.can_be_asked()
     }
 
     /// Whether looking at it between jobs can tell anything.

@@ -1,0 +1,8 @@
+//! The printer room from outside: real bytes, read back by an interpreter that was written from the command reference.
+
+mod jobs;
+mod machine;
+mod paper;
+
+mod weather;
+mod world;

@@ -1,0 +1,206 @@
+//! Thousands of print jobs with a printer that fails in every way and place: whatever happens, no sale has two receipts
+//! without a mark, and what is called printed is on the paper, whole.
+//!
+//! `PRINT_JOBS=1000000 cargo test --test printer weather` runs more of them; a failing job names its seed.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use micropayd::input::PrintOutcome;
+use micropayd::printer::profile::{Question, UsbId};
+use micropayd::printer::session::Session;
+use micropayd::printer::{Profile, Waits};
+use micropayd::receipt::{Copy, Template, layout};
+
+use crate::jobs::{receipt, shows};
+use crate::machine::{Machine, Temper};
+use crate::paper::Item;
+use crate::world::{Door, Event, When, World};
+
+/// Sales of one printer, one after the other on the same paper.
+const SALES: u32 = 25;
+
+/// A small generator (splitmix64): the same seed, the same story.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.roll(from.len() as u64) as usize].clone()
+    }
+}
+
+#[derive(Default, Debug)]
+struct Tally {
+    jobs: u64,
+    printed: u64,
+    unconfirmed: u64,
+    failed: u64,
+    not_started: u64,
+    whole_without_proof: u64,
+}
+
+/// A printer and the profile that its owner chose for it, which may promise too much.
+fn printer(dice: &mut Dice) -> (Temper, Profile) {
+    let mut profile = Profile::built_in("generic-58mm").unwrap();
+    profile.usb = Vec::<UsbId>::new();
+    profile.raster_band = dice.pick(&[24, 24, 8]);
+    let temper = dice.pick(&[
+        Temper::Epson,
+        Temper::Epson,
+        Temper::Epson,
+        Temper::Clone,
+        Temper::Clone,
+        Temper::Blind,
+        Temper::Liar,
+        Temper::Babbler,
+    ]);
+    use Question::*;
+    profile.status = dice.pick(&[
+        vec![Gsh, Gsr, Dle, Asb],
+        vec![Gsh, Dle],
+        vec![Gsh],
+        vec![Gsr, Dle],
+        vec![Gsr, Dle],
+        vec![Gsr],
+        vec![Dle],
+        vec![],
+    ]);
+    // Nobody can say truly that the answers of a liar follow its state. A job's name proves without that.
+    let honest = !matches!(temper, Temper::Liar);
+    profile.proven = (honest || profile.answers(Gsh)) && !profile.status.is_empty() && dice.roll(2) == 0;
+    (temper, profile)
+}
+
+fn plan_faults(world: &mut World, dice: &mut Dice) {
+    let faults = dice.pick(&[0, 0, 1, 1, 1, 2]);
+    for _ in 0..faults {
+        let place = match dice.roll(3) {
+            0 => When::Received(world.received() + dice.roll(6000)),
+            1 => When::Printed(world.machine.printed + dice.roll(6000)),
+            _ => When::At(world.now + Duration::from_millis(dice.roll(4000))),
+        };
+        let event =
+            dice.pick(&[Event::PaperEnds, Event::CoverOpens, Event::LineCut, Event::PowerOff, Event::Deaf]);
+        // Nobody changes a roll in less than three seconds.
+        let lasts = dice.pick(&[3_000, 6_000, 30_000, 900_000]);
+        world.plan(place, event, Duration::from_millis(lasts));
+    }
+}
+
+/// A run of sales on one printer.
+fn run(seed: u64, tally: &mut Tally) {
+    let mut dice = Dice(seed);
+    let (temper, profile) = printer(&mut dice);
+    let mut machine = Machine::new(temper);
+    machine.capacity = dice.pick(&[256, 4096, 65_536]);
+    let speed = dice.pick(&[1, 10, 100]);
+    let world = Arc::new(Mutex::new(World::new(machine, speed)));
+    let stays_open = dice.roll(2) == 0;
+    let door = Door { world: Arc::clone(&world), stays_open };
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut session = Session::new(profile.clone(), Waits::default(), Box::new(door), seed as u32, stop);
+    let story = || format!("seed {seed}: {temper:?} with {:?} proven {}", profile.status, profile.proven);
+
+    for number in 0..SALES {
+        let mut copy = Copy::Original;
+        let first = world.lock().unwrap().machine.paper.items.len();
+        // As the terminal does: again without a mark only when nothing was started; again with one when a cashier asks.
+        for _ in 0..4 {
+            plan_faults(&mut world.lock().unwrap(), &mut dice);
+            let mut receipt = receipt(number, copy);
+            if dice.roll(2) == 0 {
+                receipt.subject = format!("😀{number}");
+            }
+            let lines = layout(&receipt, profile.columns, &Template::default());
+            let outcome = session.print(&lines, &mut |_| {});
+            tally.jobs += 1;
+            let mut world = world.lock().unwrap();
+            let on_paper = {
+                let items = &world.machine.paper.items;
+                (first..items.len()).any(|from| shows(&items[from..], &lines, &profile))
+            };
+            let more = match outcome {
+                PrintOutcome::Printed => {
+                    assert!(
+                        on_paper,
+                        "{}: sale {number} was called printed and is not on the paper",
+                        story()
+                    );
+                    tally.printed += 1;
+                    false
+                }
+                PrintOutcome::NotStarted(_) => {
+                    tally.not_started += 1;
+                    true
+                }
+                PrintOutcome::Failed(_) | PrintOutcome::Unconfirmed(_) => {
+                    match outcome {
+                        PrintOutcome::Failed(_) => tally.failed += 1,
+                        _ => tally.unconfirmed += 1,
+                    }
+                    tally.whole_without_proof += u64::from(on_paper);
+                    copy = Copy::MaybeSecond;
+                    dice.roll(3) == 0
+                }
+            };
+            let pause = dice.pick(&[0, 10, 5_000, 30_000]);
+            world.wait(Duration::from_millis(pause));
+            if dice.roll(2) == 0 {
+                world.put_right();
+            }
+            drop(world);
+            session.rest();
+            if !more {
+                break;
+            }
+        }
+    }
+
+    let mut world = world.lock().unwrap();
+    world.put_right();
+    let items = &world.machine.paper.items;
+    for number in 0..SALES {
+        let name = format!("店{number}");
+        let heads = items
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| matches!(item, Item::Text(text, true) if text.trim() == name));
+        let unmarked = heads
+            .filter(|(place, _)| {
+                let before = place.checked_sub(1).map(|before| &items[before]);
+                !matches!(before, Some(Item::Text(text, true)) if text.trim() == "RECEIPT")
+            })
+            .count();
+        assert!(unmarked <= 1, "{}: sale {number} has {unmarked} receipts without a mark", story());
+    }
+}
+
+#[test]
+fn no_second_unmarked_receipt_and_no_false_printed() {
+    let jobs: u64 = std::env::var("PRINT_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(5_000);
+    let mut tally = Tally::default();
+    let mut seed = 0;
+    while tally.jobs < jobs {
+        run(seed, &mut tally);
+        seed += 1;
+    }
+    println!("{tally:?}");
+    // A weather in which one of the ends never comes would show nothing.
+    for (what, count) in [
+        ("printed", tally.printed),
+        ("unconfirmed", tally.unconfirmed),
+        ("failed", tally.failed),
+        ("not started", tally.not_started),
+    ] {
+        assert!(count * 50 >= tally.jobs, "{what}: {count} of {}", tally.jobs);
+    }
+}
