@@ -92,10 +92,9 @@ impl Line {
             if self.taken < self.filled {
                 let mut rest = &self.buffer[self.taken..self.filled];
                 let frame = self.decoder.take(&mut rest, self.at);
-                self.taken = self.filled - rest.len();
-                if self.taken == self.filled {
-                    self.buffer[..self.filled].zeroize();
-                }
+                let taken = self.filled - rest.len();
+                self.buffer[self.taken..taken].zeroize();
+                self.taken = taken;
                 if let Some(frame) = frame {
                     self.delivered = true;
                     return Ok(News::Frame(frame));
@@ -169,5 +168,23 @@ async fn until(moment: Option<Duration>) {
     match moment {
         Some(moment) => tokio::time::sleep(moment.saturating_sub(now())).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scanner::Settings;
+
+    #[tokio::test]
+    async fn nothing_that_was_read_stays_in_memory() {
+        let (device, scanner) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let decoder = Box::new(Settings::default().framer());
+        let mut line = Line::new(Source { device, decoder, release: |_| {} }).unwrap();
+        for sent in ["134567890123458406\r\n", "6901234567892\r\n", "13456"] {
+            rustix::io::write(&scanner, sent.as_bytes()).unwrap();
+            line.next().await.unwrap();
+            assert!(line.buffer.iter().all(|byte| !byte.is_ascii_digit()), "{sent:?}");
+        }
     }
 }

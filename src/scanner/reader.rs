@@ -26,18 +26,28 @@ pub async fn run(settings: Settings, inbox: Inbox) {
     let mut report = Report::new(settings.name().to_owned(), inbox);
     let mut wait = TRY_AGAIN.0;
     loop {
-        let trouble = match open(&settings).and_then(Line::new) {
-            Ok(line) => {
+        let opened = tokio::select! {
+            opened = open_apart(settings.clone()) => opened,
+            () = report.inbox.closed() => return,
+        };
+        let trouble = match opened {
+            Ok((source, beep)) => {
                 let since = now();
-                let Err(gone) = read(line, beep(&settings), &mut report).await else { return };
+                let gone = match Line::new(source) {
+                    Ok(line) => match read(line, beep, &mut report).await {
+                        Ok(Closed) => return,
+                        Err(gone) => gone,
+                    },
+                    Err(error) => error,
+                };
                 if now().saturating_sub(since) >= LASTED {
                     wait = TRY_AGAIN.0;
                 }
-                gone
+                sentence(&settings, &gone, None)
             }
-            Err(why) => why,
+            Err(trouble) => trouble,
         };
-        if report.device(false, sentence(&settings, &trouble)).await.is_err() {
+        if report.device(false, trouble).await.is_err() {
             return;
         }
         tokio::select! {
@@ -45,6 +55,26 @@ pub async fn run(settings: Settings, inbox: Inbox) {
             () = report.inbox.closed() => return,
         }
     }
+}
+
+/// Opens the scanner on a thread of its own, or says what is wrong: a USB device that hangs can hold `open`, or a look
+/// at its name, for many seconds, and the loop must not wait with it.
+async fn open_apart(settings: Settings) -> Result<(Source, Option<Beep>), String> {
+    let (answer, opened) = tokio::sync::oneshot::channel();
+    let work = move || {
+        let opened = open(&settings).map(|source| (source, beep(&settings))).map_err(|trouble| {
+            let hint = devices::hint(Path::new(devices::ROOT), settings.kind);
+            sentence(&settings, &trouble, hint)
+        });
+        // Nobody waits for it any more when the program ends.
+        let _ = answer.send(opened);
+    };
+    if let Err(error) = std::thread::Builder::new().name("scanner-open".to_owned()).spawn(work) {
+        return Err(format!("扫码枪故障，请联系维护人员。 No thread to open the scanner with: {error}."));
+    }
+    opened
+        .await
+        .unwrap_or_else(|_| Err("扫码枪故障，请联系维护人员。 Opening the scanner failed.".to_owned()))
 }
 
 /// Opens the device that `settings` name.
@@ -183,12 +213,11 @@ impl Report {
     }
 }
 
-/// What is wrong and what to do, for the cashier.
-fn sentence(settings: &Settings, trouble: &io::Error) -> String {
+/// What is wrong and what to do, for the cashier; `hint` is what else is known of a scanner that is not there.
+fn sentence(settings: &Settings, trouble: &io::Error, hint: Option<String>) -> String {
     let path = &settings.path;
     match Errno::from_io_error(trouble) {
         Some(Errno::NOENT | Errno::NODEV | Errno::NXIO | Errno::IO) => {
-            let hint = devices::hint(Path::new(devices::ROOT), settings.kind);
             let hint = hint.map_or(String::new(), |hint| format!(" {hint}"));
             format!("扫码枪未连接，请检查连接线。 Scanner is not connected: check its cable.{hint}")
         }
