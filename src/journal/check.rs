@@ -62,29 +62,21 @@ pub fn at_start(conn: &Connection, notes: &[Note], boot: &[u8; 16]) -> Result<Ow
 
 /// The database must hold every row that the witness saw and that cannot have been lost.
 pub fn meet(conn: &Connection, head: Head, notes: &[Note], boot: &[u8; 16]) -> Result<(), Fault> {
-    for note in notes {
-        meets(conn, head, note.synced)?;
-        if note.boot == *boot {
-            // The machine has run all the time: not even an unsynced row can be missing.
-            meets(conn, head, note.head)?;
+    // If the machine has run all the time, not even an unsynced row can be missing.
+    let seen = notes.iter().map(|note| if note.boot == *boot { note.head } else { note.synced });
+    let seen: BTreeMap<i64, Head> = seen.map(|seen| (seen.seq, seen)).filter(|(seq, _)| *seq > 0).collect();
+    if let Some((newest, _)) = seen.range(head.seq + 1..).next_back() {
+        let what = format!("steps {} to {newest} are missing, which the witness saw", head.seq + 1);
+        return Err(Fault::Damage(what));
+    }
+    for (seq, seen) in seen {
+        match chain::row(conn, seq)? {
+            Some(step) if step.hash == seen.hash => {}
+            Some(_) => return Err(Fault::Damage(format!("step {seq} is not the one that the witness saw"))),
+            None => return Err(Fault::Damage(format!("step {seq} is missing, which the witness saw"))),
         }
     }
     Ok(())
-}
-
-fn meets(conn: &Connection, head: Head, seen: Head) -> Result<(), Fault> {
-    if seen.seq == 0 {
-        return Ok(());
-    }
-    if seen.seq > head.seq {
-        let what = format!("steps {} to {} are missing, which the witness saw", head.seq + 1, seen.seq);
-        return Err(Fault::Damage(what));
-    }
-    match chain::row(conn, seen.seq)? {
-        Some(step) if step.hash == seen.hash => Ok(()),
-        Some(_) => Err(Fault::Damage(format!("step {} is not the one that the witness saw", seen.seq))),
-        None => Err(Fault::Damage(format!("step {} is missing, which the witness saw", seen.seq))),
-    }
 }
 
 fn owed(conn: &Connection, head: Head) -> Result<Owed, Fault> {

@@ -1,5 +1,7 @@
 //! What can go wrong inside the journal, and which of the journal's errors it becomes.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::ErrorCode;
@@ -65,4 +67,10 @@ pub fn io(path: &Path, error: &std::io::Error) -> JournalError {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => JournalError::Full { path },
         _ => JournalError::Failed { path, what: error.to_string() },
     }
+}
+
+/// Makes an empty file with mode 0600 where there is none: SQLite gives its own files the mode of the database.
+pub fn create(path: &Path) -> Result<(), JournalError> {
+    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map(|_| ()).map_err(|error| io(path, &error))
 }

@@ -21,7 +21,7 @@ impl Lock {
     /// Takes the lock at once, or says which process has it. Makes the directory (0700) if it is not there.
     pub fn take(dir: &Path) -> Result<Self, JournalError> {
         let failed = |error: std::io::Error| fault::io(dir, &error);
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+        make_dir(dir).map_err(failed)?;
         if rustix::fs::statfs(dir).is_ok_and(|system| u64::try_from(system.f_type) == Ok(NFS)) {
             let what = "its directory is on NFS, where locks and syncs cannot be relied on\nhelp: put state_dir on a local disk";
             return Err(JournalError::Failed { path: dir.to_owned(), what: what.to_owned() });
@@ -54,4 +54,9 @@ impl Lock {
 /// Syncs the directory, so that names made in it survive a power cut.
 pub fn sync_dir(dir: &Path) -> std::io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+/// Makes the directory and those above it, for the owner only; nothing happens to one that is there.
+pub fn make_dir(dir: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }

@@ -1,9 +1,39 @@
 //! The journal: every step of every sale, durable before it has an effect. One writer; a past row is never changed.
+//!
+//! **What is kept.** One row a step, chained by hashes, in one SQLite file. All else follows from these rows in the same
+//! commit: the sales as they stand, what is open, the print jobs, the keys, the totals of days.
+//!
+//! **What a commit costs.** Opening a sale and concluding it are one sync each; what lies between needs none, because a
+//! scan only adds to an intent that is on the disk already, and a lost printing mark only makes a marked copy. The log
+//! is brought into the database in idle moments.
+//!
+//! **What is noticed.** SQLite itself reads a damaged log up to the damage, drops the rest and says nothing. So every
+//! commit is also noted in a witness beside the database. At each start:
+//!
+//! | what happened | noticed by |
+//! |---|---|
+//! | a step was changed, removed or put in between | the chain: all rows since the last sync the witness knows of, and all that is owed; older rows by the day's copy, [`verify_all`] and `doctor` |
+//! | the log rotted or was deleted, the database was replaced by an older one | the witness: a row that it saw is missing |
+//! | an index or a table no longer says what the steps say | for what is owed and what is new, the start; for the rest as above |
+//! | the witness is gone or unreadable | the start refuses, as nothing else can be told then |
+//!
+//! **What is not noticed.** Somebody who may write the files and computes the hashes anew: the chain has no key. All
+//! files set back together to an earlier moment, as a restored picture of a whole machine does: only the gateway's
+//! statement tells. A disk that says it has synced and has not, *and* loses the rows and the witness's note of them in
+//! the same power cut: the note is not synced for each sale, it reaches the disk when the system writes it by itself,
+//! commonly within half a minute, and is synced with each checkpoint, start and end. Steps that were not synced
+//! ([`Durability::ProcessEnd`]) can be lost in a power cut by their nature; [`Opened::unsynced_lost`] says when.
+//!
+//! **What is done about it.** Nothing by itself: a damaged journal refuses to open and is left as it is. [`restore`] is a
+//! person's act; it builds the journal from the newest copy that is whole and from the rows that still follow, and keeps
+//! the damaged files. After a write or a sync has failed once nothing more is written until the next start, since a
+//! later success would say nothing about the earlier rows. A full disk is no failure: what was begun is concluded in
+//! space set aside, and sales are taken again when there is room.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 mod audit;
+mod backup;
 mod chain;
 mod check;
 mod codec;
@@ -11,6 +41,7 @@ mod fault;
 mod lock;
 mod records;
 mod reserve;
+mod restore;
 mod rows;
 mod schema;
 mod search;
@@ -18,20 +49,17 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod witness;
+mod writer;
 
-use crate::ids::{SaleId, TerminalId};
-use crate::input::JobId;
-use crate::sale::{ReceiptState, Records, Sale};
-use crate::time::{Day, Timestamp};
 pub use audit::{Verified, verify_all};
-use chain::Head;
-use fault::Fault;
-use lock::Lock;
-use records::Readers;
 pub use records::read_only;
-use reserve::Reserve;
-use store::{Store, Write};
-use witness::{Note, Witness};
+pub use restore::{Restored, restore};
+pub use writer::Journal;
+
+use crate::ids::SaleId;
+use crate::input::JobId;
+use crate::sale::{ReceiptState, Sale};
+use crate::time::Timestamp;
 
 /// Where the journal is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -166,289 +194,3 @@ pub struct Opened {
 
 /// The name of the database in the journal's directory.
 const FILE: &str = "journal.db";
-
-/// Synced commits between two checkpoints in idle moments. A checkpoint costs four syncs (log, database, the log's new
-/// header, witness), so this keeps a sale of two synced commits at 2.1 syncs, and the log at a few MiB.
-const CHECKPOINT_EVERY: u32 = 96;
-
-/// Synced commits after which the log is checkpointed even if no moment is idle.
-const CHECKPOINT_AT_LAST: u32 = 1_024;
-
-/// The one writer.
-pub struct Journal {
-    path: PathBuf,
-    terminal: TerminalId,
-    store: Store,
-    witness: Witness,
-    reserve: Reserve,
-    readers: Arc<Readers>,
-    /// What the witness will be told next.
-    note: Note,
-    named: Option<(SaleId, i64)>,
-    synced_commits: u32,
-    /// The disk failed once: what it holds is not known any more, so nothing is written until the next start.
-    failed: Option<String>,
-    _lock: Lock,
-}
-
-impl Journal {
-    /// Opens or makes the journal: takes the lock, migrates, checks the chain against the witness, loads what is open.
-    pub fn open(settings: &Settings, terminal: &TerminalId) -> Result<Opened, JournalError> {
-        Self::open_in_boot(settings, terminal, witness::boot())
-    }
-
-    /// [`open`](Self::open) as if in another boot of the machine, for tests of power cuts.
-    #[doc(hidden)]
-    pub fn open_in_boot(
-        settings: &Settings,
-        terminal: &TerminalId,
-        boot: [u8; 16],
-    ) -> Result<Opened, JournalError> {
-        let dir = settings.dir.as_path();
-        let path = dir.join(FILE);
-        let lock = Lock::take(dir)?;
-        let found = Witness::open(dir).map_err(|error| fault::io(&witness::path(dir), &error))?;
-        let damaged = |what: &str| JournalError::Damaged { path: path.clone(), what: what.to_owned() };
-        if !path.exists() && found.as_ref().is_some_and(|(_, notes)| notes.iter().any(|n| n.head.seq > 0)) {
-            return Err(damaged("the database is missing, which the witness saw"));
-        }
-        let mut store = open_store(&path)?;
-        let (mut witness, notes) = match found {
-            Some((_, notes)) if notes.is_empty() => return Err(damaged("the witness holds no whole note")),
-            Some(found) => found,
-            None if chain::head(&store.conn).map_err(|fault| fault.at(&path))? == Head::default() => {
-                // Nothing was promised yet: bring the tables into the database, and only then a witness beside it.
-                store.checkpoint(true).map_err(|fault| fault.at(&path))?;
-                let note = Note { boot, clean: true, ..Note::default() };
-                let made = Witness::create(dir, note).map_err(|error| fault::io(dir, &error))?;
-                (made, vec![note])
-            }
-            None => return Err(damaged("the witness is missing")),
-        };
-        let owed = check::at_start(&store.conn, &notes, &boot).map_err(|fault| fault.at(&path))?;
-        let unsynced_lost = notes.first().is_some_and(|newest| newest.boot != boot && !newest.clean);
-        let numbers = numbers(&store, &notes).map_err(|fault| fault.at(&path))?;
-        let log_length = std::fs::metadata(store::log_path(&path)).map_or(0, |log| log.len());
-        let pending = store::pending(&store.conn).map_err(|fault| fault.at(&path))?;
-        let note = Note {
-            generation: 0,
-            boot,
-            clean: false,
-            // What an earlier process left unsynced in the log stays so until the next synced commit.
-            synced: owed.synced,
-            head: owed.head,
-            steps: numbers.steps,
-            sales: numbers.sales,
-            jobs: numbers.jobs,
-            pending,
-        };
-        witness.anchor(note).map_err(|error| fault::io(&witness::path(dir), &error))?;
-        let journal = Self {
-            readers: Arc::new(Readers::new(&path)),
-            reserve: Reserve::new(dir),
-            terminal: terminal.clone(),
-            named: None,
-            synced_commits: if log_length > 0 { CHECKPOINT_EVERY } else { 0 },
-            failed: None,
-            path,
-            store,
-            witness,
-            note,
-            _lock: lock,
-        };
-        Ok(Opened { journal, open: owed.sales, jobs: owed.jobs, unsynced_lost })
-    }
-
-    /// A name for a new sale, never given out before.
-    pub fn name_sale(&mut self, day: Day) -> Result<SaleId, JournalError> {
-        let random = getrandom::u32().map_err(|error| self.failure(format!("no randomness: {error}")))?;
-        self.note.sales += 1;
-        let number = self.note.sales;
-        let name = SaleId::new(&self.terminal, day, number.unsigned_abs(), random);
-        self.named = Some((name.clone(), number));
-        Ok(name)
-    }
-
-    /// Whether there is room for another sale: [`Full`](JournalError::Full) when the disk is so full that only what
-    /// was begun may be concluded. [`open_sale`](Self::open_sale) asks by itself.
-    pub fn room_for_sales(&self) -> Result<(), JournalError> {
-        self.usable()?;
-        if self.reserve.is_low() {
-            return Err(JournalError::Full { path: self.path.clone() });
-        }
-        Ok(())
-    }
-
-    /// Keeps the first step of a sale and its idempotency key, synced. The key is kept for ever.
-    pub fn open_sale(
-        &mut self,
-        entry: &Entry<'_>,
-        key: &str,
-        fingerprint: &str,
-    ) -> Result<Kept, JournalError> {
-        self.room_for_sales()?;
-        let number = match self.named.take() {
-            Some((name, number)) if name == entry.sale.id => number,
-            _ => {
-                self.note.sales += 1;
-                self.note.sales
-            }
-        };
-        let opening = records::opening(key, fingerprint);
-        self.write(entry, Some((number, opening)), Durability::PowerCut)
-    }
-
-    /// The sale that was opened under `key`, and whether the request was the same.
-    pub fn by_key(&mut self, key: &str, fingerprint: &str) -> Result<Option<(SaleId, bool)>, JournalError> {
-        let opening = records::opening(key, fingerprint);
-        let conn = &self.store.conn;
-        let look = || -> Result<_, Fault> {
-            let Some((n, kept)) = rows::by_key(conn, &opening.key)? else { return Ok(None) };
-            let found = rows::by_number(conn, n)?;
-            let found = found.ok_or_else(|| Fault::Damage(format!("sale {n} of a key is missing")))?;
-            Ok(Some((found.sale.id, kept == opening.fingerprint)))
-        };
-        look().map_err(|fault| fault.at(&self.path))
-    }
-
-    /// Keeps a step.
-    pub fn append(&mut self, entry: &Entry<'_>, durability: Durability) -> Result<Kept, JournalError> {
-        self.usable()?;
-        self.write(entry, None, durability)
-    }
-
-    fn write(
-        &mut self,
-        entry: &Entry<'_>,
-        opening: Option<(i64, codec::Opening)>,
-        durability: Durability,
-    ) -> Result<Kept, JournalError> {
-        let write = Write {
-            entry,
-            opening,
-            head: self.note.head,
-            seq: self.note.steps + 1,
-            next_job: self.note.jobs + 1,
-        };
-        let mut outcome = self.store.write(&write, durability).map_err(|fault| self.judge(fault));
-        if opening.is_none() && matches!(outcome, Err(JournalError::Full { .. })) && self.reserve.release() {
-            outcome = self.store.write(&write, durability).map_err(|fault| self.judge(fault));
-        }
-        let written = outcome?;
-        self.note.steps = write.seq;
-        self.note.head = written.head;
-        self.note.pending = written.pending;
-        if let Some(job) = written.job {
-            self.note.jobs = self.note.jobs.max(job.job.cast_signed());
-        }
-        if durability == Durability::PowerCut {
-            self.note.synced = written.head;
-            self.synced_commits += 1;
-        }
-        // The step is kept, whatever becomes of its note: a witness that cannot be written stops the next one.
-        if let Err(error) = self.witness.note(self.note) {
-            self.failed = Some(format!("its witness cannot be written: {error}"));
-        }
-        if self.synced_commits >= CHECKPOINT_AT_LAST {
-            let _ = self.checkpoint();
-        }
-        Ok(Kept { sequence: write.seq.unsigned_abs(), job: written.job.map(|job| job.job) })
-    }
-
-    /// What a failed write means for the next ones.
-    fn judge(&mut self, fault: Fault) -> JournalError {
-        let harmless = matches!(fault, Fault::Refused(_));
-        let error = fault.at(&self.path);
-        match &error {
-            JournalError::Full { .. } => self.reserve.set_low(),
-            other if !harmless => self.failed = Some(other.to_string()),
-            _ => {}
-        }
-        error
-    }
-
-    fn usable(&self) -> Result<(), JournalError> {
-        match &self.failed {
-            Some(what) => Err(self.failure(format!("nothing is written until the next start: {what}"))),
-            None => Ok(()),
-        }
-    }
-
-    fn failure(&self, what: String) -> JournalError {
-        JournalError::Failed { path: self.path.clone(), what }
-    }
-
-    /// Work for an idle moment: checkpoint, witness, space. Never in the way of a sale; does nothing most of the time.
-    pub fn idle(&mut self) -> Result<(), JournalError> {
-        self.usable()?;
-        self.reserve.restore();
-        if self.synced_commits >= CHECKPOINT_EVERY { self.checkpoint() } else { Ok(()) }
-    }
-
-    fn checkpoint(&mut self) -> Result<(), JournalError> {
-        self.synced_commits = 0;
-        let whole = self.store.checkpoint(false).map_err(|fault| self.judge(fault))?;
-        if whole {
-            // All of the log is in the database now, and that was synced: unsynced steps too.
-            self.note.synced = self.note.head;
-        }
-        self.anchor()
-    }
-
-    fn anchor(&mut self) -> Result<(), JournalError> {
-        let anchored = self.witness.anchor(self.note);
-        anchored.map_err(|error| {
-            self.failed = Some(format!("its witness cannot be written: {error}"));
-            fault::io(&self.path, &error)
-        })
-    }
-
-    /// A clean end: everything synced, the witness written.
-    pub fn close(mut self) -> Result<(), JournalError> {
-        self.usable()?;
-        let whole = self.store.checkpoint(true).map_err(|fault| fault.at(&self.path))?;
-        if whole {
-            self.note.synced = self.note.head;
-        } else {
-            // A reader holds the log up. What is in it is synced, but its last sector may be written again.
-            let synced = std::fs::File::open(store::log_path(&self.path)).and_then(|log| log.sync_data());
-            synced.map_err(|error| fault::io(&self.path, &error))?;
-        }
-        self.note.clean = true;
-        self.anchor()
-    }
-
-    /// A reader beside the writer, on its own connections.
-    pub fn records(&self) -> Arc<dyn Records> {
-        self.readers.clone()
-    }
-}
-
-/// Opens the database, brings it to this program's schema, and refuses what is not a journal.
-fn open_store(path: &Path) -> Result<Store, JournalError> {
-    let store = Store::open(path)?;
-    let version = schema::version(&store.conn, path)?;
-    let wrap = |fault: Fault| fault.at(path);
-    store.prepare().map_err(wrap)?;
-    if version < schema::newest() {
-        schema::migrate(&store.conn, version, &schema::MIGRATIONS).map_err(wrap)?;
-    }
-    Ok(store)
-}
-
-/// The highest numbers that were ever given out, as far as the database or the witness knows.
-struct Numbers {
-    steps: i64,
-    sales: i64,
-    jobs: i64,
-}
-
-fn numbers(store: &Store, notes: &[Note]) -> Result<Numbers, Fault> {
-    let highest = |sql: &str| store.conn.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let noted = |number: fn(&Note) -> i64| notes.iter().map(number).max().unwrap_or(0);
-    Ok(Numbers {
-        steps: chain::head(&store.conn)?.seq.max(noted(|note| note.steps)),
-        sales: highest("SELECT coalesce(max(n), 0) FROM sale")?.max(noted(|note| note.sales)),
-        jobs: highest("SELECT coalesce(max(job), 0) FROM job")?.max(noted(|note| note.jobs)),
-    })
-}

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 
-/// 4 MiB: some 150 commits of the log, more than any lane has open.
+/// 4 MiB: sixteen slices, each for at least one conclusion; far more than a lane has begun.
 const SIZE: u64 = 4 << 20;
+
+/// Several commits of some 50 KiB, with what the file system needs for itself.
+const SLICE: u64 = 256 << 10;
 
 /// Sales are taken again when this much is free beyond the reserve: else the next one fills the disk again.
 const MARGIN: u64 = 4 << 20;
@@ -38,11 +41,13 @@ impl Reserve {
         self.low = true;
     }
 
-    /// Gives the space back to the disk, for conclusions; whether there was any.
+    /// Gives a slice of the space back to the disk, for a conclusion; whether there was any left. Slices, because
+    /// whoever filled the disk takes what is not used at once.
     pub fn release(&mut self) -> bool {
         self.low = true;
-        let held = std::fs::metadata(&self.path).is_ok_and(|file| file.len() > 0);
-        held && File::options().write(true).open(&self.path).is_ok_and(|file| file.set_len(0).is_ok())
+        let held = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+        let shrink = |file: File| file.set_len(held.saturating_sub(SLICE));
+        held > 0 && File::options().write(true).open(&self.path).and_then(shrink).is_ok()
     }
 
     /// Sets the space aside again once there is enough of it.

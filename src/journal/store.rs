@@ -1,7 +1,5 @@
 //! The writing connection: one step a commit, and every other table kept in step with it in the same commit.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
@@ -51,8 +49,7 @@ pub struct Written {
 impl Store {
     /// Opens the file, made with mode 0600 if it is not there. Reads nothing yet and changes nothing.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-        made.map_err(|error| fault::io(path, &error))?;
+        fault::create(path)?;
         let flags =
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
         let opened = Connection::open_with_flags(uri(path), flags).and_then(|conn| {

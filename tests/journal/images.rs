@@ -82,12 +82,31 @@ fn cut(recording: &Recording, from: usize, images: usize, seed: u64) -> usize {
             let mut chance = Chance(seed ^ (image as u64) << 20 ^ number as u64);
             lay_out(&disk.cut(&mut chance), dir.path());
             match look(dir.path(), NEXT_BOOT, &recording.steps, disk.promise.synced) {
-                Ok(kept) => lost += usize::from((kept as u64) < disk.promise.written),
+                Ok(kept) => {
+                    lost += usize::from((kept as u64) < disk.promise.written);
+                    if image % 10 == 0 {
+                        goes_on(dir.path(), kept);
+                    }
+                }
                 Err(what) => panic!("image {image} (seed {seed}, after operation {number}, {op}): {what}"),
             }
         }
     }
     lost
+}
+
+/// After the power cut sales go on, under numbers and names of their own, and are there at the start after that.
+fn goes_on(dir: &Path, kept: usize) {
+    let after_the_cut = read(dir);
+    let mut shop = Shop::new(open(dir, NEXT_BOOT).unwrap().journal, None, Promise::default());
+    for _ in 0..2 {
+        shop.sell().unwrap();
+    }
+    drop(shop);
+    let all = read(dir);
+    assert_eq!(all[..kept], after_the_cut);
+    assert!(all.len() > kept + 2);
+    look(dir, NEXT_BOOT, &all, all.len() as u64).unwrap();
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl Shop {
         let sale = Sale {
             payment: Payment::new(amount, false, self.now, &Policy::default()),
             subject: "朝阳门店-消费".to_owned(),
-            reference: (self.taken % 2 == 0).then(|| format!("POS-{}", self.taken)),
+            reference: (self.taken.is_multiple_of(2)).then(|| format!("POS-{}", self.taken)),
             gateway: "wechat".to_owned(),
             receipt: ReceiptState::None,
             copies: 0,
@@ -155,7 +155,7 @@ impl Shop {
     fn pay(&mut self, sale: &mut Sale) -> Result<(), JournalError> {
         self.scan(sale)?;
         let job = self.paid(sale)?;
-        let end = if self.taken % 5 == 0 { ReceiptState::Failed } else { ReceiptState::Printed };
+        let end = if self.taken.is_multiple_of(5) { ReceiptState::Failed } else { ReceiptState::Printed };
         for state in [ReceiptState::Sending, end] {
             sale.receipt = state;
             self.keep(
@@ -185,9 +185,7 @@ pub fn look(dir: &Path, boot: [u8; 16], all: &[LifeStep], promised: u64) -> Resu
     let opened = open(dir, boot).map_err(|error| format!("it does not open: {error}"))?;
     let kept = compare(&*opened.journal.records(), all, promised)?;
     let open: Vec<Sale> = opened.open.into_iter().filter(|sale| sale.payment.is_open()).collect();
-    let mut expected: Vec<Sale> =
-        sales(&all[..kept]).into_values().filter(|sale| sale.payment.is_open()).collect();
-    expected.sort_by_key(|sale| sale.created_at);
+    let expected: Vec<Sale> = sales(&all[..kept]).into_iter().filter(|sale| sale.payment.is_open()).collect();
     if open != expected {
         return Err(format!("{} sales are open, expected {}", open.len(), expected.len()));
     }
@@ -197,9 +195,16 @@ pub fn look(dir: &Path, boot: [u8; 16], all: &[LifeStep], promised: u64) -> Resu
     Ok(kept)
 }
 
-/// The newest state of each sale, by name.
-pub fn sales(all: &[LifeStep]) -> std::collections::BTreeMap<String, Sale> {
-    all.iter().map(|step| (step.sale.id.to_string(), step.sale.clone())).collect()
+/// The newest state of each sale, in the order in which they were opened.
+pub fn sales(all: &[LifeStep]) -> Vec<Sale> {
+    let mut sales: Vec<Sale> = Vec::new();
+    for step in all {
+        match sales.iter_mut().find(|sale| sale.id == step.sale.id) {
+            Some(sale) => *sale = step.sale.clone(),
+            None => sales.push(step.sale.clone()),
+        }
+    }
+    sales
 }
 
 /// Whether exactly the first so many steps of `all` are there, at least `promised`, by each way of reading.
@@ -209,7 +214,7 @@ pub fn compare(records: &dyn Records, all: &[LifeStep], promised: u64) -> Result
     if found.len() < promised as usize || found.len() > all.len() || found != all[..found.len()] {
         return Err(format!("{} steps are there of {}, {promised} were promised", found.len(), all.len()));
     }
-    for sale in sales(&found).into_values() {
+    for sale in sales(&found).into_iter() {
         let life: Vec<&LifeStep> = found.iter().filter(|step| step.sale.id == sale.id).collect();
         let read = |result: Result<Option<Sale>, _>| {
             result.map_err(|error: micropayd::sale::RecordsError| error.to_string())

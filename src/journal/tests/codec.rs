@@ -167,3 +167,47 @@ proptest! {
         }
     }
 }
+
+/// What a released program wrote must be read for ever: a change of these bytes needs a new form beside the old one.
+#[test]
+fn the_first_form_stays_as_it_is() {
+    let at = Timestamp(1_795_233_600_000);
+    let mut sale = Sale {
+        id: "T01261121000042ABCDEF".parse().unwrap(),
+        payment: Payment::new(Amount::from_fen(1250).unwrap(), true, at, &Policy::default()),
+        subject: "朝阳".to_owned(),
+        reference: Some("P7".to_owned()),
+        gateway: "wechat".to_owned(),
+        receipt: ReceiptState::Queued,
+        copies: 1,
+        created_at: at - Duration::from_millis(3),
+        updated_at: at,
+    };
+    let refusal = || Refusal { code: "X".to_owned(), text: "y".to_owned(), reason: Reason::Other };
+    let reversal =
+        Reversal { sent_at: at, since: at, tries: 300, why: Why::Elsewhere, refused: Some(refusal()) };
+    let proof = Proof { gateway_txn: "42".to_owned(), paid_at: at, payer_paid: 1150, coupon: 100 };
+    let phases = [
+        Phase::Paying { sent_at: at, payer_asked: true, refusal: Some(refusal()), interrupted: true },
+        Phase::Reversing(reversal.clone()),
+        Phase::InDoubt(reversal, Doubt::Expired),
+        Phase::Paid(proof),
+        Phase::Declined(refusal()),
+        Phase::Reversed(Why::GaveUp),
+        Phase::Void,
+    ];
+    let hint = CodeHint::from_digits("0406");
+    sale.payment.attempts.extend(phases.map(|phase| Attempt { phase, hint: hint.clone(), wake: None }));
+    let opening = Opening { key: [0xAA; 16], fingerprint: [0xBB; 8] };
+    let job = JobNote { job: 5, state: ReceiptState::Queued, marked: true, number: 1 };
+    let bytes = encode(at, &sale, Some(opening), Some(job), true);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let first = concat!(
+        "01071554303132363131323130303030343241424344454606e69c9de998b3010250370677656368617405e20901aaaa",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb05010101000101080001809f4901019603000200030101580179",
+        "0d01960300030000ac020601015801790d01960300040000ac020601015801790d03019603000502343200fe08640196",
+        "030006015801790d0196030007010196030008",
+    );
+    assert_eq!(hex, first);
+    assert_eq!(decode(at, &bytes).unwrap().whole.unwrap().0.with(decode(at, &bytes).unwrap().state), sale);
+}

@@ -1,8 +1,10 @@
-//! What is missing or changed is noticed, and nothing is repaired in silence.
+//! What is missing or changed is noticed, nothing is repaired in silence, and a person can restore what is left.
+
+use rusqlite::Connection;
 
 use super::*;
 
-/// What the witness or the chain finds at the next start.
+/// What the next start finds.
 fn found(shop: &Shop) -> String {
     match shop.try_open() {
         Err(JournalError::Damaged { what, .. }) => what,
@@ -11,13 +13,211 @@ fn found(shop: &Shop) -> String {
     }
 }
 
+/// Somebody with the file and SQL: the table's own guards are taken away first.
+fn tamper(shop: &Shop, sql: &str) {
+    let conn = Connection::open(shop.file("journal.db")).unwrap();
+    let guards: Vec<(String, String)> = conn
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+        .unwrap()
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    for (name, _) in &guards {
+        conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    conn.execute_batch(sql).unwrap();
+    for (_, guard) in &guards {
+        conn.execute_batch(guard).unwrap();
+    }
+}
+
+/// A shop with five sales behind it and one open, closed in order.
+fn closed() -> Shop {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    for fen in 1..=5 {
+        shop.sell(&mut journal, fen);
+    }
+    shop.begin(&mut journal, 6);
+    journal.close().unwrap();
+    shop
+}
+
+fn verdict(shop: &Shop) -> Result<Verified, String> {
+    verify_all(&shop.settings()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_whole_journal_verifies_also_beside_its_owner() {
+    let mut shop = closed();
+    assert_eq!(verdict(&shop), Ok(Verified { steps: 26, sales: 6, newest: 26 }));
+    let mut journal = shop.open().journal;
+    shop.sell(&mut journal, 7);
+    assert_eq!(verdict(&shop), Ok(Verified { steps: 31, sales: 7, newest: 31 }));
+}
+
 #[test]
 fn a_log_that_was_deleted_is_noticed() {
-    let mut shop = Shop::new();
+    let mut shop = closed();
     let mut journal = shop.open().journal;
     shop.sell(&mut journal, 1);
     kill(journal);
     std::fs::remove_file(shop.file("journal.db-wal")).unwrap();
-    std::fs::remove_file(shop.file("journal.db-shm")).unwrap();
-    assert!(found(&shop).contains("missing, which the witness saw"));
+    assert_eq!(found(&shop), "steps 27 to 31 are missing, which the witness saw");
+    shop.boot = [2; 16];
+    assert_eq!(
+        found(&shop),
+        "steps 27 to 29 are missing, which the witness saw",
+        "the others were not synced"
+    );
+    assert!(!shop.file("journal.db-wal").metadata().is_ok_and(|log| log.len() > 0), "nothing was written");
+}
+
+#[test]
+fn an_older_copy_of_the_database_is_noticed() {
+    let mut shop = closed();
+    let older = std::fs::read(shop.file("journal.db")).unwrap();
+    let mut journal = shop.open().journal;
+    shop.sell(&mut journal, 1);
+    journal.close().unwrap();
+    std::fs::write(shop.file("journal.db"), older).unwrap();
+    assert_eq!(found(&shop), "steps 27 to 31 are missing, which the witness saw");
+    std::fs::remove_file(shop.file("journal.db")).unwrap();
+    assert_eq!(found(&shop), "the database is missing, which the witness saw");
+}
+
+#[test]
+fn a_witness_that_is_gone_or_unreadable_is_noticed() {
+    let shop = closed();
+    let witness = std::fs::read(shop.file("witness")).unwrap();
+    std::fs::write(shop.file("witness"), vec![0x55; witness.len()]).unwrap();
+    assert_eq!(found(&shop), "the witness holds no whole note");
+    std::fs::write(shop.file("witness"), "").unwrap();
+    assert_eq!(found(&shop), "the witness holds no whole note");
+    std::fs::remove_file(shop.file("witness")).unwrap();
+    assert_eq!(found(&shop), "the witness is missing");
+}
+
+#[test]
+fn any_step_that_is_changed_removed_or_added_breaks_the_chain() {
+    for sql in [
+        "UPDATE step SET at = at + 1 WHERE seq = ?",
+        "UPDATE step SET event = event || '!' WHERE seq = ?",
+        "UPDATE step SET state = CAST(state || x'00' AS BLOB) WHERE seq = ?",
+        "UPDATE step SET sale = sale + 1 WHERE seq = ?",
+        "UPDATE step SET prev = 0, sale = 99 WHERE seq = ?",
+        "UPDATE step SET hash = zeroblob(16) WHERE seq = ?",
+        "UPDATE step SET seq = 1000 WHERE seq = ?",
+        "DELETE FROM step WHERE seq = ?",
+        "INSERT INTO step SELECT seq + 1000, at, sale, prev, event, state, hash FROM step WHERE seq = ?",
+    ] {
+        for seq in [1, 13, 26] {
+            let shop = closed();
+            tamper(&shop, &sql.replace('?', &seq.to_string()));
+            assert!(verdict(&shop).is_err(), "{sql} with {seq}");
+            if seq == 26 {
+                found(&shop);
+            }
+        }
+    }
+}
+
+#[test]
+fn tables_that_do_not_follow_from_the_steps_are_noticed() {
+    for (sql, at_start) in [
+        ("UPDATE sale SET open = 0 WHERE open = 1", true),
+        ("UPDATE sale SET phase = 5 WHERE n = 6", true),
+        ("UPDATE sale SET last = 20 WHERE n = 5", false),
+        ("UPDATE sale SET counted = counted + 1 WHERE n = 2", false),
+        ("UPDATE sale SET number = 'x' WHERE n = 2", false),
+        ("UPDATE sale SET id = 'T01261121000002AAAAAA' WHERE n = 2", false),
+        ("DELETE FROM sale WHERE n = 2", false),
+        ("DELETE FROM key WHERE sale = 2", false),
+        ("DELETE FROM key WHERE sale = 6", true),
+        ("UPDATE key SET fingerprint = zeroblob(8) WHERE sale = 2", false),
+        ("UPDATE day SET fen = fen + 1", false),
+        ("UPDATE job SET state = 1 WHERE job = 1", true),
+        ("UPDATE job SET marked = 1 WHERE job = 1", false),
+        ("DELETE FROM job WHERE job = 1", false),
+    ] {
+        let shop = closed();
+        tamper(&shop, sql);
+        assert!(verdict(&shop).is_err(), "{sql}");
+        assert_eq!(shop.try_open().is_err(), at_start, "{sql}");
+    }
+}
+
+#[test]
+fn the_guards_refuse_to_change_a_past_step() {
+    let shop = closed();
+    let conn = Connection::open(shop.file("journal.db")).unwrap();
+    for sql in ["UPDATE step SET event = 'x' WHERE seq = 1", "DELETE FROM step"] {
+        let error = conn.execute_batch(sql).unwrap_err().to_string();
+        assert!(error.starts_with("a past step is never "), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_journal_is_restored_from_its_own_rows_as_far_as_they_follow() {
+    let mut shop = closed();
+    tamper(&shop, "UPDATE step SET event = 'x' WHERE seq = 24");
+    assert!(verdict(&shop).is_err());
+    let restored = restore(&shop.settings()).unwrap();
+    assert_eq!((restored.copied, restored.newest, restored.seen), (0, 23, 26));
+    assert!(restored.aside.join("journal.db").exists() && restored.aside.join("witness").exists());
+    assert_eq!(verdict(&shop), Ok(Verified { steps: 23, sales: 5, newest: 23 }));
+    let mut journal = shop.open().journal;
+    let sale = shop.begin(&mut journal, 7);
+    assert_eq!(journal.records().newest().unwrap(), 27, "numbers go on after all that were ever given");
+    assert!(sale.id.as_str()[9..].starts_with("000007"), "{}", sale.id);
+}
+
+#[test]
+fn a_journal_is_restored_from_the_days_copy_and_what_came_after_it() {
+    let mut shop = closed();
+    let next_day = shop.now.day().end();
+    let mut journal = shop.open().journal;
+    journal.idle().unwrap();
+    assert!(
+        backup::copies(&shop.file(FILE)).is_empty(),
+        "on the journal's first day there is nothing to copy"
+    );
+    shop.now = next_day;
+    let open = shop.sell(&mut journal, 1);
+    // The copy is made in a thread; an idle moment later it is found to be finished.
+    journal.idle().unwrap();
+    while backup::copies(&shop.file(FILE)).is_empty() {
+        std::thread::yield_now();
+    }
+    shop.sell(&mut journal, 2);
+    journal.close().unwrap();
+    // The first row is rotten: of the damaged file alone nothing would be left.
+    tamper(&shop, "UPDATE step SET event = 'x' WHERE seq = 1");
+    let restored = restore(&shop.settings()).unwrap();
+    assert_eq!((restored.copied, restored.newest, restored.seen), (31, 36, 36));
+    let journal = shop.open().journal;
+    assert_eq!(journal.records().sale(&open.id).unwrap(), Some(open));
+    assert!(matches!(restore(&shop.settings()), Err(JournalError::InUse { .. })));
+}
+
+#[test]
+fn the_days_copy_finds_old_rows_that_rotted_and_no_new_sale_is_begun() {
+    let mut shop = closed();
+    tamper(&shop, "UPDATE step SET event = 'x' WHERE seq = 2");
+    let opened = shop.open();
+    let (mut journal, mut open) = (opened.journal, opened.open[0].clone());
+    shop.now = shop.now.day().end();
+    shop.sell(&mut journal, 1);
+    let damage = loop {
+        if let Err(error) = journal.idle() {
+            break error;
+        }
+        std::thread::yield_now();
+    };
+    assert!(damage.to_string().contains("step 2 does not follow from step 1"), "{damage}");
+    assert!(backup::copies(&shop.file(FILE)).is_empty(), "a copy of damage is not kept");
+    assert!(matches!(journal.room_for_sales(), Err(JournalError::Damaged { .. })));
+    shop.pay(&mut journal, &mut open, 0);
+    journal.idle().unwrap();
 }

@@ -1,5 +1,6 @@
 //! The journal on a real file: what is kept, what is refused, what is noticed.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::*;
@@ -7,9 +8,11 @@ use crate::ids::CodeHint;
 use crate::money::Amount;
 use crate::payment::{Attempt, Payment, Phase, Policy, Proof, SalePhase, Why};
 use crate::sale::Filter;
+use crate::time::Day;
 
 mod codec;
 mod damage;
+mod file;
 mod life;
 mod reading;
 

@@ -1,0 +1,129 @@
+//! A copy of the journal for each day, made beside the sales and verified row by row; what a damaged journal is restored from.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use rusqlite::backup::Backup;
+
+use super::fault::{self, Fault};
+use super::lock::{make_dir, sync_dir};
+use super::rows::day_number;
+use super::{JournalError, audit, chain, records};
+use crate::time::{Day, Timestamp};
+
+/// How many days are kept.
+const KEPT: usize = 3;
+
+/// Free space that a copy must leave, beyond its own size.
+const SPARE: u64 = 64 << 20;
+
+/// Copies the journal once a day, in a thread of its own.
+#[derive(Debug, Default)]
+pub struct Daily {
+    running: Option<JoinHandle<Result<(), JournalError>>>,
+    /// The newest day that needs no copy any more.
+    done: Option<i64>,
+}
+
+impl Daily {
+    /// To be called in idle moments, with the time of the newest step. Never waits; says what the last copy found.
+    ///
+    /// A copy is due in the first idle moment of a day, of a journal that began before that day.
+    pub fn idle(&mut self, conn: &Connection, path: &Path, newest: Timestamp) -> Result<(), JournalError> {
+        if let Some(copy) = self.running.take_if(|copy| copy.is_finished()) {
+            let panicked =
+                |_| Err(JournalError::Failed { path: path.to_owned(), what: "its copy failed".to_owned() });
+            return copy.join().unwrap_or_else(panicked);
+        }
+        let today = day_number(newest);
+        if self.done.is_some_and(|done| done >= today) || self.running.is_some() {
+            return Ok(());
+        }
+        self.done = Some(today);
+        let target = dir(path).join(file(newest.day()));
+        let began = began(conn).map_err(|fault| fault.at(path))?;
+        if began.is_none_or(|began| began >= today) || target.exists() {
+            return Ok(());
+        }
+        let source = path.to_owned();
+        self.running = Some(std::thread::spawn(move || daily(&source, &target)));
+        Ok(())
+    }
+}
+
+/// The day of the first step.
+fn began(conn: &Connection) -> Result<Option<i64>, Fault> {
+    use rusqlite::OptionalExtension;
+    let first =
+        conn.query_row("SELECT at FROM step ORDER BY seq LIMIT 1", [], |row| row.get(0)).optional()?;
+    Ok(first.map(|at| day_number(Timestamp(at))))
+}
+
+fn file(day: Day) -> String {
+    format!("journal-{day}.db")
+}
+
+/// Where the copies of the journal at `path` are.
+pub fn dir(path: &Path) -> PathBuf {
+    path.with_file_name("backup")
+}
+
+/// The daily copies of the journal at `path`, newest first.
+pub fn copies(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir(path)).into_iter().flatten().flatten();
+    let is_copy = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("journal-") && name.ends_with(".db")
+    };
+    let mut copies: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_copy).collect();
+    copies.sort_unstable_by(|a, b| b.cmp(a));
+    copies
+}
+
+/// Copies, verifies, and lets go of the oldest copies. A disk without room for it has no copy that day.
+fn daily(source: &Path, target: &Path) -> Result<(), JournalError> {
+    let size = std::fs::metadata(source).map_err(|error| fault::io(source, &error))?.len();
+    let room =
+        rustix::fs::statvfs(source).is_ok_and(|disk| disk.f_bavail * disk.f_frsize >= size * 2 + SPARE);
+    if !room {
+        return Ok(());
+    }
+    copy(source, target)?;
+    if let Err(error) = audit::verify_file(target, &[]) {
+        // The copy is what the journal is: the journal itself is damaged, and the older copies are worth more.
+        let _ = std::fs::remove_file(target);
+        return Err(match error {
+            JournalError::Damaged { what, .. } => JournalError::Damaged { path: source.to_owned(), what },
+            other => other,
+        });
+    }
+    for old in copies(source).into_iter().skip(KEPT) {
+        std::fs::remove_file(&old).map_err(|error| fault::io(&old, &error))?;
+    }
+    Ok(())
+}
+
+/// Copies the database at `source`, as it is at one moment, to a new file without a log; whole or not at all.
+pub fn copy(source: &Path, target: &Path) -> Result<(), JournalError> {
+    let wrap = |error: std::io::Error| fault::io(target, &error);
+    let dir = target.parent().unwrap_or(Path::new("."));
+    make_dir(dir).map_err(wrap)?;
+    let beside = target.with_extension("new");
+    let _ = std::fs::remove_file(&beside);
+    fault::create(&beside)?;
+    let fill = || -> Result<(), Fault> {
+        let from = records::connect(source)?;
+        let mut to = Connection::open(&beside)?;
+        to.execute_batch("PRAGMA synchronous = OFF")?;
+        Backup::new(&from, &mut to)?.step(-1)?;
+        to.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+        chain::head(&to)?;
+        Ok(())
+    };
+    fill().map_err(|fault| fault.at(source))?;
+    File::open(&beside).and_then(|file| file.sync_all()).map_err(wrap)?;
+    std::fs::rename(&beside, target).map_err(wrap)?;
+    sync_dir(dir).map_err(wrap)
+}

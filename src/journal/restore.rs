@@ -1,0 +1,140 @@
+//! A damaged journal made whole again as far as rows can still be trusted. Only a person starts this; the damaged files are kept.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::chain::{self, Head};
+use super::fault::{self, Fault};
+use super::lock::{Lock, make_dir, sync_dir};
+use super::store::{self, Store, log_path};
+use super::witness::{self, Note, Witness};
+use super::writer::highest;
+use super::{FILE, JournalError, Settings, audit, backup, records, schema};
+
+/// What came of a restoration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Restored {
+    /// Where the damaged files are now.
+    pub aside: PathBuf,
+    /// The copy that it began from; without one, from the damaged journal's own first row.
+    pub backup: Option<PathBuf>,
+    /// The newest step in the copy.
+    pub copied: u64,
+    /// The newest step now: those after the copy are the damaged journal's, as far as they follow from each other.
+    pub newest: u64,
+    /// The newest step that the damaged journal or its witness ever had. What is between is lost here, and the gateway
+    /// must be asked: compare the statements of these days.
+    pub seen: u64,
+}
+
+/// Builds the journal anew: from the newest daily copy that is whole, and from the rows of the damaged journal that
+/// follow on it. Numbers and names go on after all that was ever given out. The journal must not be in use.
+///
+/// A crash in between leaves a journal that refuses to open; then this can be run again. All that was there before lies
+/// in `damaged-1`, `damaged-2`, … beside it.
+pub fn restore(settings: &Settings) -> Result<Restored, JournalError> {
+    let dir = settings.dir.as_path();
+    let _lock = Lock::take(dir)?;
+    let path = dir.join(FILE);
+    let new = dir.join("journal.new");
+    let notes = witness::notes(dir).map_err(|error| fault::io(&witness::path(dir), &error))?;
+    let backup = backup::copies(&path).into_iter().find(|copy| audit::verify_file(copy, &[]).is_ok());
+    let (copied, note) = build(&new, backup.as_deref(), &path, &notes).map_err(|fault| fault.at(&new))?;
+    audit::verify_file(&new, &[])?;
+    let aside = set_aside(dir, &path).map_err(|error| fault::io(dir, &error))?;
+    // In this order: without its log, or beside the old witness, neither journal opens.
+    let swap = || -> std::io::Result<()> {
+        for old in [log_path(&path), path.with_extension("db-shm")] {
+            if old.exists() {
+                std::fs::remove_file(old)?;
+            }
+        }
+        sync_dir(dir)?;
+        std::fs::rename(&new, &path)?;
+        sync_dir(dir)?;
+        Witness::create(dir, note).map(|_| ())
+    };
+    swap().map_err(|error| fault::io(dir, &error))?;
+    let number = |number: i64| number.unsigned_abs();
+    Ok(Restored {
+        aside,
+        backup,
+        copied: number(copied.seq),
+        newest: number(note.head.seq),
+        seen: number(note.steps),
+    })
+}
+
+/// Fills the new file; returns the newest row of the copy and what the witness is to know.
+fn build(new: &Path, backup: Option<&Path>, damaged: &Path, notes: &[Note]) -> Result<(Head, Note), Fault> {
+    let failed = |error: std::io::Error| Fault::Refused(format!("{}: {error}", new.display()));
+    let _ = std::fs::remove_file(new);
+    fault::create(new).map_err(|error| Fault::Refused(error.to_string()))?;
+    if let Some(backup) = backup {
+        std::fs::copy(backup, new).map_err(failed)?;
+    }
+    let store = Store::open(new).map_err(|error| Fault::Refused(error.to_string()))?;
+    let conn = &store.conn;
+    let version = schema::version(conn, new).map_err(|error| Fault::Refused(error.to_string()))?;
+    schema::migrate(conn, version, &schema::MIGRATIONS)?;
+    let copied = chain::head(conn)?;
+    let mut seen = copied.seq;
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    if let Ok(damaged) = records::connect(damaged) {
+        seen = seen.max(chain::head(&damaged).map_or(0, |head| head.seq));
+        salvage(conn, &damaged, copied)?;
+    }
+    conn.execute_batch("COMMIT")?;
+    let head = chain::head(conn)?;
+    let noted = |number: fn(&Note) -> i64| notes.iter().map(number).max().unwrap_or(0);
+    let note = Note {
+        generation: noted(|note| note.generation.cast_signed()).cast_unsigned(),
+        boot: witness::boot(),
+        clean: true,
+        synced: head,
+        head,
+        steps: seen.max(head.seq).max(noted(|note| note.steps)),
+        sales: highest(conn, "n", "sale")?.max(noted(|note| note.sales)),
+        jobs: highest(conn, "job", "job")?.max(noted(|note| note.jobs)),
+        pending: store::pending(conn)?,
+    };
+    drop(store);
+    std::fs::File::open(new).and_then(|file| file.sync_all()).map_err(failed)?;
+    Ok((copied, note))
+}
+
+/// Takes over the rows of `damaged` after `from`, up to the first that does not follow or cannot be read.
+fn salvage(conn: &Connection, damaged: &Connection, from: Head) -> Result<(), Fault> {
+    let mut own = None;
+    let walked = chain::walk(damaged, from, |step| match store::replay(conn, step) {
+        Err(fault @ Fault::Sql(_)) => {
+            own = Some(fault);
+            Err(Fault::Refused("the new file cannot be written".to_owned()))
+        }
+        other => other,
+    });
+    match (walked, own) {
+        (_, Some(fault)) => Err(fault),
+        // The first row that does not fit is where the damage begins.
+        (Ok(_) | Err(_), None) => Ok(()),
+    }
+}
+
+/// Gives the damaged files a second name, in a directory of their own.
+fn set_aside(dir: &Path, path: &Path) -> std::io::Result<PathBuf> {
+    let aside = (1..).map(|number| dir.join(format!("damaged-{number}"))).find(|aside| !aside.exists());
+    let aside = aside.unwrap_or_else(|| dir.join("damaged"));
+    make_dir(&aside)?;
+    for file in [path.to_owned(), log_path(path), witness::path(dir)] {
+        if let Some(name) = file.file_name()
+            && file.exists()
+        {
+            // The witness and the log will be replaced or removed, not written: a second name is enough.
+            std::fs::hard_link(&file, aside.join(name))
+                .or_else(|_| std::fs::copy(&file, aside.join(name)).map(|_| ()))?;
+        }
+    }
+    sync_dir(&aside)?;
+    Ok(aside)
+}

@@ -1,0 +1,109 @@
+//! The file itself: older and newer schemas, a disk without room.
+
+use super::super::schema;
+use super::*;
+use rusqlite::Connection;
+
+#[test]
+fn a_newer_journal_is_refused_and_left_alone() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    shop.sell(&mut journal, 1);
+    journal.close().unwrap();
+    Connection::open(shop.file(FILE)).unwrap().execute_batch("PRAGMA user_version = 9").unwrap();
+    let before = std::fs::read(shop.file(FILE)).unwrap();
+    match shop.try_open().err() {
+        Some(JournalError::Newer { got: 9, expected, .. }) => assert_eq!(expected, schema::newest()),
+        other => panic!("expected Newer, got {other:?}"),
+    }
+    assert_eq!(std::fs::read(shop.file(FILE)).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_is_not_a_journal_is_refused() {
+    let shop = Shop::new();
+    std::fs::create_dir_all(shop.settings().dir).unwrap();
+    Connection::open(shop.file(FILE)).unwrap().execute_batch("CREATE TABLE other (a)").unwrap();
+    assert!(matches!(shop.try_open(), Err(JournalError::Damaged { .. })));
+    std::fs::write(
+        shop.file(FILE),
+        "this is a text, and longer than SQLite's header of a hundred bytes, or nearly so…",
+    )
+    .unwrap();
+    assert!(matches!(shop.try_open(), Err(JournalError::Damaged { .. })));
+}
+
+#[test]
+fn a_migration_is_whole_or_not_at_all() {
+    let conn = Connection::open_in_memory().unwrap();
+    let steps =
+        [schema::MIGRATIONS[0], "CREATE TABLE two (a);", "CREATE TABLE three (a); CREATE TABLE two (a);"];
+    assert!(schema::migrate(&conn, 0, &steps).is_err());
+    let version =
+        |conn: &Connection| conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(version(&conn), 2, "the third did not happen, the second stays");
+    assert!(conn.prepare("SELECT * FROM three").is_err());
+    schema::migrate(&conn, 2, &[steps[0], steps[1], "CREATE TABLE three (a);"]).unwrap();
+    assert_eq!(version(&conn), 3);
+}
+
+/// A small file system in memory, if this process may mount one; unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, mib: u32) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let size = format!("size={mib}m");
+        let mount =
+            std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
+        mount.is_ok_and(|mount| mount.status.success()).then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn on_a_full_disk_what_was_begun_is_concluded_and_nothing_new_is_begun() {
+    let mut shop = Shop::new();
+    let Some(_disk) = SmallDisk::mount(&shop.settings().dir, 16) else {
+        eprintln!("skipped: this process may not mount a file system");
+        return;
+    };
+    let mut journal = shop.open().journal;
+    let mut begun: Vec<Sale> = (1..=8).map(|fen| shop.begin(&mut journal, fen)).collect();
+    let ballast = shop.file("ballast");
+    let fill = || {
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&ballast).unwrap();
+        while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+    };
+    fill();
+    let refused = loop {
+        let sale = shop.sale(&mut journal, 9);
+        let entry = Entry { at: shop.now, event: "open", sale: &sale, job: None };
+        match journal.open_sale(&entry, sale.id.as_str(), "9") {
+            Ok(_) => begun.push(sale),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, JournalError::Full { .. }), "{refused}");
+    for sale in &mut begun {
+        shop.pay(&mut journal, sale, 0);
+        fill();
+        // There is room for conclusions, not for sales, however often one asks.
+        journal.idle().unwrap();
+        assert!(matches!(journal.room_for_sales(), Err(JournalError::Full { .. })));
+    }
+    kill(journal);
+    let mut journal = shop.open().journal;
+    assert!(matches!(journal.room_for_sales(), Err(JournalError::Full { .. })));
+    std::fs::remove_file(&ballast).unwrap();
+    journal.idle().unwrap();
+    shop.sell(&mut journal, 10);
+    for sale in begun {
+        assert_eq!(journal.records().sale(&sale.id).unwrap(), Some(sale));
+    }
+}
