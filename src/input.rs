@@ -25,8 +25,6 @@ pub enum Input {
     Reversed(SaleId, u8, ReversalAnswer),
     /// Somebody asks for something.
     Command(Command),
-    /// The process is to end.
-    Stop,
 }
 
 /// What a scanner read.

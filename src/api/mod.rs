@@ -90,6 +90,11 @@ pub(crate) struct Api {
     requests: metrics::Requests,
 }
 
+/// What the API is, as OpenAPI: what `/openapi.json` shows.
+pub fn description() -> utoipa::openapi::OpenApi {
+    described().split_for_parts().1
+}
+
 /// The whole API as a service.
 pub fn router(shop: Shop) -> Router {
     let api = Api {

@@ -16,7 +16,7 @@ struct Minimum {
     source: &'static str,
 }
 
-const MINIMA: [Minimum; 5] = [
+const MINIMA: [Minimum; 6] = [
     Minimum { key: "query_after", least: seconds(5), source: "WeChat Pay APIv2, micropay page, 2025-08-14" },
     Minimum { key: "query_every", least: seconds(5), source: "WeChat Pay APIv2, micropay page, 2025-08-14" },
     Minimum {
@@ -26,6 +26,7 @@ const MINIMA: [Minimum; 5] = [
     },
     Minimum { key: "reverse_after", least: seconds(15), source: "WeChat Pay APIv2, reverse page" },
     Minimum { key: "reverse_every", least: seconds(5), source: "the pause between queries" },
+    Minimum { key: "code_life", least: seconds(65), source: "payment code page: about 60 s, and a margin" },
 ];
 
 /// `bench`: every gateway address is a loopback address, so any wait goes. `longest_call`: the longest that one
@@ -61,6 +62,7 @@ pub fn read(section: Section<'_>, bench: bool, longest_call: Option<Duration>) -
         reverse_every: wait("reverse_every", default.reverse_every),
         call_manager_after: wait("call_manager_after", default.call_manager_after),
         scan_within: wait("scan_within", default.scan_within),
+        code_life: wait("code_life", default.code_life),
         answer_within: longest_call.map_or(default.answer_within, |span| span + seconds(10)),
         ..default
     };

@@ -124,8 +124,9 @@ impl Paying {
                 self.refusal = None;
                 self.ask_again(turn)
             }
-            Answer::PayFailed => self.take_back(Why::PayFailed, turn),
-            Answer::Closed => match self.refusal {
+            // A refusal and a failed order are two words for the same thing; either alone would not do.
+            Answer::PayFailed if self.refusal.is_none() => self.take_back(Why::PayFailed, turn),
+            Answer::PayFailed | Answer::Closed => match self.refusal {
                 Some(refusal) => Phase::Declined(refusal),
                 None => Phase::Reversed(Why::Elsewhere),
             },

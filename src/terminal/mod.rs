@@ -1,1 +1,155 @@
-//! To be filled.
+//! The loop, the only place where rooms meet: input, step, append, effects. Nothing here waits for a device.
+
+pub mod clock;
+mod codes;
+pub mod desk;
+mod keeping;
+mod printing;
+mod shell;
+mod words;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::gateway::http::Http;
+use crate::journal::{self, Journal};
+use crate::printer::{self, Printer};
+use crate::service::{Service, Signal, Signals};
+use crate::terminal::clock::Clock;
+use crate::terminal::desk::{Desk, Setup};
+use crate::terminal::shell::Shell;
+use crate::time::Timestamp;
+use crate::{api, scanner};
+
+pub use printing::receipt_of;
+
+/// Inputs that may wait; a device that floods then waits for itself.
+const INBOX: usize = 1024;
+/// Notices that a slow listener may miss before it has to read the journal again.
+const NOTICES: usize = 1024;
+/// From a request's start to writing the rows that it overtook: time for the bytes to leave this thread.
+const SETTLE: Duration = Duration::from_millis(2);
+/// Quiet time before the journal's upkeep.
+const QUIET: Duration = Duration::from_secs(5);
+/// While anything waits, the loop looks at the clock this often: timers do not ring while the machine is suspended.
+const GLANCE: Duration = Duration::from_secs(30);
+/// The longest sleep without any reason to wake up.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Everything that a terminal is made of.
+pub struct Parts {
+    /// What does not change.
+    pub setup: Setup,
+    /// Where the journal is.
+    pub journal: journal::Settings,
+    /// The line to the provider.
+    pub http: Http,
+    /// The scanners.
+    pub scanners: Vec<scanner::Settings>,
+    /// The printer, if there is one.
+    pub printer: Option<printer::Settings>,
+    /// The API.
+    pub api: api::Settings,
+    /// Receipts as text, for the API.
+    pub receipt_text: api::ReceiptText,
+    /// Receipts as pictures, for the API.
+    pub receipt_picture: api::ReceiptPicture,
+}
+
+/// Runs until a signal. Every open payment is taken up before the first new one.
+pub async fn run(parts: Parts) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let mut clock = Clock::start();
+    let opened = Journal::open(&parts.journal, &parts.setup.terminal)?;
+    let http = Arc::new(parts.http);
+    let (inbox, mut inputs) = mpsc::channel(INBOX);
+    let (notices, _) = broadcast::channel(NOTICES);
+    let (stop_listening, stop) = watch::channel(false);
+    let shared_clock = Arc::new(Mutex::new(clock.clone()));
+    let read_clock = Arc::clone(&shared_clock);
+    let setup = parts.setup;
+    let gateway = Arc::clone(&setup.gateway);
+    let shop = |records| api::Shop {
+        inbox: inbox.clone(),
+        notices: notices.clone(),
+        records,
+        clock: Arc::new(move || read_clock.lock().map_or(Timestamp(0), |clock| clock.now())),
+        policy: setup.policy.clone(),
+        language: setup.language,
+        store_name: setup.store_name.clone(),
+        terminal: setup.terminal.clone(),
+        sandbox: setup.sandbox,
+        receipt_text: parts.receipt_text,
+        receipt_picture: parts.receipt_picture,
+        stop: stop.clone(),
+    };
+    let shop = shop(opened.journal.records());
+    let mut desk = Desk::start(setup, opened, http.certificate_expiry(), clock.now())?;
+
+    let printer = parts.printer.map(|settings| Printer::start(settings, inbox.clone())).transpose()?;
+    for settings in parts.scanners {
+        scanner::start(settings, inbox.clone());
+    }
+    let door = api::Door::open(&parts.api).await?;
+    let serving = tokio::spawn(door.serve(api::router(shop), stop));
+    let shell = Shell { gateway, http, printer, inbox, notices };
+    let mut service = Service::of_process();
+    shell.carry_out(desk.take_acts());
+    service.ready(&desk.summary());
+
+    let mut quiet_since = Instant::now();
+    let mut upkeep_done = false;
+    loop {
+        desk.tick(clock.now());
+        shell.carry_out(desk.take_acts());
+        service.alive();
+        service.status(&desk.summary());
+
+        let mut until = Instant::now() + service.heartbeat().unwrap_or(LONGEST);
+        if let Some(at) = desk.next_tick() {
+            until = until.min(Instant::now() + at.since(clock.now()).min(GLANCE));
+        }
+        if desk.has_deferred() {
+            until = until.min(Instant::now() + SETTLE);
+        } else if !upkeep_done && desk.is_idle() {
+            until = until.min(quiet_since + QUIET);
+        }
+        let input = tokio::select! {
+            biased;
+            input = inputs.recv() => input,
+            signal = signals.next() => match signal {
+                Signal::Stop => break,
+                Signal::Reload => {
+                    tracing::warn!("settings are read at the start only: restart to change them");
+                    None
+                }
+            },
+            () = sleep_until(until) => None,
+        };
+        if let Some(input) = input {
+            desk.handle(input, clock.now());
+            shell.carry_out(desk.take_acts());
+            (quiet_since, upkeep_done) = (Instant::now(), false);
+            continue;
+        }
+        desk.settle(clock.now());
+        if !upkeep_done && desk.is_idle() && quiet_since.elapsed() >= QUIET {
+            desk.idle();
+            upkeep_done = true;
+            if !desk.has_waits() && clock.follow_wall() {
+                tracing::warn!("clock was set: it is {} now", clock.now().rfc3339());
+                *shared_clock.lock().unwrap_or_else(|broken| broken.into_inner()) = clock.clone();
+            }
+        }
+    }
+    service.stopping();
+    // Requests under way are not waited for: their intent is on the disk, and the next start asks.
+    let _ = stop_listening.send(true);
+    desk.close(clock.now())?;
+    // Connections in hand get their answer; the door itself ends within a second.
+    let _ = serving.await;
+    Ok(())
+}

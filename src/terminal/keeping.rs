@@ -1,0 +1,176 @@
+//! Step, append, effects: the order that nothing in the terminal may break. What cannot be kept has no effect; it is
+//! tried again until it can.
+
+use std::time::Duration;
+
+use crate::ids::{PaymentCode, SaleId};
+use crate::input::{JobId, Notice};
+use crate::journal::{Durability, Entry, JobChange, JournalError};
+use crate::payment::{Effect, Event, step};
+use crate::sale::{ReceiptState, Sale};
+use crate::terminal::desk::{Act, Desk};
+use crate::terminal::words;
+use crate::time::Timestamp;
+
+/// Between attempts to write to a journal that failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Desk {
+    /// An event that nobody waits for: if it cannot be kept, it waits its turn.
+    pub(super) fn event(&mut self, id: &SaleId, event: Event, now: Timestamp) {
+        if self.stuck.iter().any(|(stuck, _)| stuck == id) {
+            // A timer that rings again has nothing new to say; words of the gateway keep their order.
+            if event != Event::Wake {
+                self.stuck.push_back((id.clone(), event));
+            }
+            return;
+        }
+        if self.apply(id, event.clone(), None, now).is_err() {
+            self.stuck.push_back((id.clone(), event));
+        }
+    }
+
+    /// Steps the machine, keeps the step, and only then lists its effects. On an error nothing has changed.
+    pub(super) fn apply(
+        &mut self,
+        id: &SaleId,
+        event: Event,
+        code: Option<PaymentCode>,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let Ok(mut sale) = self.find(id) else { return Ok(()) };
+        let before = sale.payment.clone();
+        let armed_intent = matches!(event, Event::Code(_));
+        let what = words::event(&sale, &event);
+        let step = step(sale.payment, event, now, &self.setup.policy);
+        sale.payment = step.payment;
+        if sale.payment == before && step.effects.is_empty() {
+            return Ok(());
+        }
+        sale.updated_at = now;
+        let mut job = None;
+        if self.setup.prints && step.effects.iter().any(|effect| matches!(effect, Effect::Receipt(_))) {
+            sale.receipt = ReceiptState::Queued;
+            sale.copies += 1;
+            job = Some(JobChange { job: None, state: ReceiptState::Queued, marked: false });
+        }
+        let what = format!("{what} -> {}", sale.payment.phase().label());
+        if armed_intent {
+            // The intent is on the disk since the amount was entered, so the request need not wait for this row.
+            self.deferred.push_back((now, what, sale.clone()));
+        } else {
+            let durability = if step.durable { Durability::PowerCut } else { Durability::ProcessEnd };
+            let new_job = self.append(&what, &sale, job, durability, now)?;
+            if let Some(job) = new_job {
+                self.queue_receipt(job, &sale, false, now);
+            }
+        }
+        self.hold(sale.clone());
+        let mut code = code;
+        for effect in step.effects {
+            match effect {
+                Effect::Pay(n) => {
+                    if let Some(code) = code.take() {
+                        self.acts.push(Act::Pay(id.clone(), n, Self::order(&sale, n), code));
+                    }
+                }
+                Effect::Query(n) => self.acts.push(Act::Query(id.clone(), n, Self::order(&sale, n))),
+                Effect::Reverse(n) => self.acts.push(Act::Reverse(id.clone(), n, Self::order(&sale, n))),
+                Effect::Receipt(_) => {}
+                Effect::CallManager(n) => {
+                    tracing::error!("{} needs the manager: see docs/when-money-is-in-doubt.md", id.order(n));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a step, deferred ones first, and tells about it.
+    pub(super) fn append(
+        &mut self,
+        event: &str,
+        sale: &Sale,
+        job: Option<JobChange>,
+        durability: Durability,
+        now: Timestamp,
+    ) -> Result<Option<JobId>, JournalError> {
+        self.settle(now);
+        let entry = Entry { at: now, event, sale, job };
+        match self.journal.append(&entry, durability) {
+            Ok(kept) => {
+                self.kept(kept.sequence, event, sale);
+                Ok(kept.job)
+            }
+            Err(error) => {
+                self.journal_failed(&error, now);
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes the steps whose effect could precede them. Their intent is on the disk already, so a failure here is
+    /// not the sale's failure: the next step of the sale carries its whole state.
+    pub fn settle(&mut self, now: Timestamp) {
+        while let Some((at, event, sale)) = self.deferred.front() {
+            let entry = Entry { at: *at, event, sale, job: None };
+            match self.journal.append(&entry, Durability::ProcessEnd) {
+                Ok(kept) => {
+                    let (_, event, sale) = self.deferred.pop_front().expect("the front was there");
+                    self.kept(kept.sequence, &event, &sale);
+                }
+                Err(error) => {
+                    self.journal_failed(&error, now);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The log is the journal's shadow: one line for each row.
+    pub(super) fn kept(&mut self, sequence: u64, event: &str, sale: &Sale) {
+        tracing::info!("{sequence} {} {event}", sale.id);
+        self.acts.push(Act::Tell(Notice::Sale(Some(sequence), Box::new(sale.clone()))));
+        if self.journal_trouble.take().is_some() {
+            tracing::info!("journal can be written again");
+        }
+    }
+
+    pub(super) fn journal_failed(&mut self, error: &JournalError, now: Timestamp) {
+        tracing::error!("{error}");
+        self.journal_trouble = Some(error.to_string());
+        self.retry_at = Some(now + RETRY);
+    }
+
+    /// Tries what could not be kept, in order, and the journal itself.
+    pub(super) fn retry_stuck(&mut self, now: Timestamp) {
+        self.retry_at = None;
+        self.settle(now);
+        while let Some((id, event)) = self.stuck.pop_front() {
+            if self.apply(&id, event.clone(), None, now).is_err() {
+                self.stuck.push_front((id, event));
+                return;
+            }
+        }
+        if self.journal_trouble.is_some() {
+            match self.journal.room_for_sales() {
+                Ok(()) => {
+                    self.journal_trouble = None;
+                    tracing::info!("journal can be written again");
+                }
+                Err(_) => self.retry_at = Some(now + RETRY),
+            }
+        }
+    }
+
+    /// Keeps the sale at hand while something is open, and frees the lane when it is not paying any more.
+    pub(super) fn hold(&mut self, sale: Sale) {
+        if self.in_hand.as_ref() == Some(&sale.id) && !sale.payment.holds_lane() {
+            self.in_hand = None;
+        }
+        if sale.payment.is_open() || self.jobs.concern(&sale.id) {
+            self.sales.insert(sale.id.clone(), sale);
+        } else {
+            self.sales.remove(&sale.id);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The terminal's own words: the journal's event texts (English, for the log) and the sentences outside of a payment
+//! (Chinese for the cashier, English beside it). Never holds a payment code.
+
+use crate::input::{Refused, Remark, ScanRefusal};
+use crate::payment::cashier::Language;
+use crate::payment::{Answer, Asked, Event, ReversalAnswer};
+use crate::sale::{ReceiptState, Sale};
+
+/// The first step of a sale.
+pub fn opened(sale: &Sale) -> String {
+    let reference = sale.reference.as_deref().map(|r| format!(" reference {}", plain(r))).unwrap_or_default();
+    format!("opened {}{reference} -> {}", sale.payment.amount, sale.payment.phase().label())
+}
+
+/// What happened to a sale, in the log's words.
+pub fn event(sale: &Sale, event: &Event) -> String {
+    match event {
+        Event::Code(hint) => format!("{} code {hint} read", sale.id.order(sale.payment.ordinal())),
+        Event::Answered { attempt, to, answer } => {
+            let asked = match to {
+                Asked::Pay => "pay",
+                Asked::Query => "query",
+            };
+            format!("{} {asked}: {}", sale.id.order(*attempt), plain(&answered(answer)))
+        }
+        Event::Reversed { attempt, answer } => {
+            format!("{} reverse: {}", sale.id.order(*attempt), plain(&reversed(answer)))
+        }
+        Event::Cancel => "cancel asked for".to_owned(),
+        Event::Check => "check asked for".to_owned(),
+        Event::Wake => "time is up".to_owned(),
+        Event::Restarted => "restarted".to_owned(),
+    }
+}
+
+fn answered(answer: &Answer) -> String {
+    match answer {
+        Answer::Paid(proof) => format!("paid {} coupon {}", proof.gateway_txn, proof.coupon),
+        Answer::AwaitingPayer => "payer is asked for the password".to_owned(),
+        Answer::Refused(refusal) => format!("refused {} {}", refusal.code, refusal.text),
+        Answer::NotPaid => "not paid".to_owned(),
+        Answer::NotFound => "no such order".to_owned(),
+        Answer::PayFailed => "paying failed".to_owned(),
+        Answer::Closed => "closed".to_owned(),
+        Answer::Refunded => "refunded".to_owned(),
+        Answer::NeverSent(cause) => format!("never sent, {cause}"),
+        Answer::Unknown(cause) => format!("not known, {cause}"),
+    }
+}
+
+fn reversed(answer: &ReversalAnswer) -> String {
+    match answer {
+        ReversalAnswer::Done => "done".to_owned(),
+        ReversalAnswer::Again => "call again".to_owned(),
+        ReversalAnswer::NotFound => "no such order".to_owned(),
+        ReversalAnswer::Refused(refusal) => format!("refused {} {}", refusal.code, refusal.text),
+        ReversalAnswer::NeverSent(cause) => format!("never sent, {cause}"),
+        ReversalAnswer::Unknown(cause) => format!("not known, {cause}"),
+    }
+}
+
+/// A text from outside, fit for a log line: control characters become blanks, 200 characters at most.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
+}
+
+fn pick<'a>(language: Language, chinese: &'a str, english: &'a str) -> &'a str {
+    match language {
+        Language::Chinese => chinese,
+        Language::English => english,
+    }
+}
+
+/// A code that was read but is not used.
+pub fn scan_refused(why: &Refused, language: Language) -> Remark {
+    let code = match why {
+        Refused::NotACode => "not_a_code",
+        Refused::NothingToPay => "nothing_to_pay",
+        Refused::NotNow(_) => "already_in_progress",
+        Refused::Busy(_)
+        | Refused::KeyReused(_)
+        | Refused::NeverSeen
+        | Refused::TooMuch
+        | Refused::JournalFailed(_)
+        | Refused::NotReady(_) => "scan_refused",
+    };
+    Remark { code, text: refused(why, language) }
+}
+
+/// Something was read that is not a code.
+pub fn scan_unreadable(why: ScanRefusal, language: Language) -> Remark {
+    let (chinese, english) = match why {
+        ScanRefusal::NotDigits => (
+            "这不是付款码，请扫顾客手机上的付款码",
+            "not a payment code: scan the code on the customer's phone",
+        ),
+        ScanRefusal::Length => ("付款码位数不对，请重新扫码", "wrong number of digits: scan again"),
+        ScanRefusal::Broken => ("只读到一部分，请重新扫码", "only a part was read: scan again"),
+        ScanRefusal::Lost => ("扫码数据丢失，请重新扫码", "a part of the scan was lost: scan again"),
+        ScanRefusal::Flood => {
+            ("扫码枪输出异常，请检查扫码枪", "the scanner sends too much: check the scanner")
+        }
+    };
+    Remark { code: "scan_unreadable", text: pick(language, chinese, english).to_owned() }
+}
+
+/// A second code while the first is being paid, or the same code again.
+pub fn in_progress(language: Language) -> &'static str {
+    pick(language, "已在处理，请勿重复扫码", "already in progress: do not scan again")
+}
+
+/// There is no printer.
+pub fn no_printer(language: Language) -> &'static str {
+    pick(language, "未设置打印机", "no printer is set up")
+}
+
+/// Receipts are for paid sales.
+pub fn not_paid(language: Language) -> &'static str {
+    pick(language, "未支付的交易没有小票", "a sale that is not paid has no receipt")
+}
+
+/// A receipt of this sale is in the queue.
+pub fn receipt_under_way(language: Language) -> &'static str {
+    pick(language, "这笔交易的小票正在打印", "a receipt of this sale is being printed")
+}
+
+/// A receipt that is not finished.
+pub fn receipt_owed(state: ReceiptState, trouble: &str, language: Language) -> String {
+    let (chinese, english) = match state {
+        ReceiptState::Queued => ("小票等待打印", "receipt waits for the printer"),
+        ReceiptState::Sending => ("小票正在打印", "receipt is being printed"),
+        ReceiptState::Unconfirmed => (
+            "小票可能已打印，请看打印机；没有就补打",
+            "receipt may have come out: look at the printer, print a copy if not",
+        ),
+        ReceiptState::Failed => ("小票没有打印完整，请补打", "receipt did not come out whole: print a copy"),
+        ReceiptState::None | ReceiptState::Printed => ("", ""),
+    };
+    match trouble {
+        "" => pick(language, chinese, english).to_owned(),
+        trouble => format!("{} ({trouble})", pick(language, chinese, english)),
+    }
+}
+
+/// Why a command was not carried out, and what to do.
+pub fn refused(why: &Refused, language: Language) -> String {
+    let (chinese, english) = match why {
+        Refused::NotNow(text) => return text.clone(),
+        Refused::Busy(id) => {
+            let (chinese, english) =
+                (format!("上一笔 {id} 还没有结束"), format!("sale {id} is still in hand"));
+            return pick(language, &chinese, &english).to_owned();
+        }
+        Refused::KeyReused(_) => {
+            ("同一请求号用于不同的交易", "the idempotency key was used for another request")
+        }
+        Refused::NeverSeen => ("没有这笔交易", "no such sale"),
+        Refused::NothingToPay => ("没有待付款的交易，请先输入金额", "nothing to pay: enter the amount first"),
+        Refused::NotACode => (
+            "这不是微信付款码，请扫微信“收付款”里的码",
+            "not a WeChat payment code: scan the code under Pay in WeChat",
+        ),
+        Refused::TooMuch => ("超过单笔限额", "more than the limit for one sale"),
+        Refused::JournalFailed(_) => (
+            "本机无法记账，暂停收款，请叫店长检查磁盘",
+            "this terminal cannot record sales: no sale is taken; call the manager to look at the disk",
+        ),
+        Refused::NotReady(_) => {
+            ("收款设置不完整，请叫店长", "the terminal is not set up to take sales: call the manager")
+        }
+    };
+    pick(language, chinese, english).to_owned()
+}
+
+/// What the terminal is doing, for the status line.
+pub fn summary(in_hand: bool, language: Language) -> &'static str {
+    match in_hand {
+        true => pick(language, "正在收款", "taking a payment"),
+        false => pick(language, "可以收款", "ready for the next sale"),
+    }
+}
+
+/// The status line with the number of sales that are still being settled.
+pub fn with_open(state: String, open: usize, language: Language) -> String {
+    match (open, language) {
+        (0, _) => state,
+        (open, Language::Chinese) => format!("{state} · {open} 笔处理中"),
+        (open, Language::English) => format!("{state} · {open} being settled"),
+    }
+}
