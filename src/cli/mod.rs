@@ -4,6 +4,7 @@ mod cancel;
 mod check_config;
 mod client;
 mod completions;
+pub mod demo;
 mod doctor;
 mod list;
 mod man;
@@ -64,6 +65,8 @@ enum Command {
     /// Run the daemon in the foreground; logs to stderr
     Run,
     Simulator(simulator::Simulator),
+    /// Play a whole shop on this machine, without an account and without hardware
+    Demo(demo::DemoArgs),
     /// Take a payment through the running daemon and show it live
     Pay(pay::Pay),
     /// List payments, newest first
@@ -162,6 +165,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn run(command: Command, context: &Context) -> anyhow::Result<u8> {
     match command {
         Command::Run => run::run(context).await,
+        Command::Demo(demo) => demo::run(demo).await.map(|()| DONE),
         Command::Simulator(arguments) => simulator::run(arguments).await.map(|()| DONE),
         Command::Pay(pay) => pay.run(context).await,
         Command::List(list) => list.run(context).await,
