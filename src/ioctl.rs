@@ -6,7 +6,7 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use rustix::ioctl::{Direction, IntegerSetter, Ioctl, IoctlOutput, Opcode, Setter, ioctl, opcode};
+use rustix::ioctl::{Direction, Getter, IntegerSetter, Ioctl, IoctlOutput, Opcode, Setter, ioctl, opcode};
 
 /// Takes a key device for this process alone (`EVIOCGRAB`, linux/input.h).
 ///
@@ -83,6 +83,14 @@ pub fn set_dtr(tty: BorrowedFd<'_>, raised: bool) -> io::Result<()> {
     done.map_err(io::Error::from)
 }
 
+/// The status lines of a printer port, in the bits of linux/lp.h (`LPGETSTATUS`, drivers/usb/class/usblp.c).
+pub fn printer_port(printer: BorrowedFd<'_>) -> io::Result<u8> {
+    const GET_STATUS: Opcode = 0x060b;
+    // SAFETY: the kernel writes one `int` at the address.
+    let lines = unsafe { ioctl(printer, Getter::<GET_STATUS, c_int>::new()) }?;
+    Ok(lines as u8)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
@@ -107,6 +115,7 @@ mod tests {
         assert!(stamp_monotonic(device).is_err());
         assert!(send_feature(device, &mut [254, 1]).is_err());
         assert!(send_feature(device, &mut []).is_err());
+        assert!(printer_port(device).is_err());
         assert!(set_dtr(device, true).is_err() && set_dtr(device, false).is_err());
     }
 }

@@ -14,29 +14,28 @@ use super::link::{Link, Open, Raw, absent};
 /// What opens the path.
 pub struct Paths {
     path: PathBuf,
-    made: u64,
 }
 
 impl Paths {
     /// A directory gets one file a job; a regular file (made when it is not there) gets every job appended; anything
     /// else is written to as a device.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), made: 0 }
+        Self { path: path.to_owned() }
     }
 
-    fn try_open(&mut self) -> io::Result<Box<dyn Link>> {
+    fn try_open(&self) -> io::Result<Box<dyn Link>> {
         let kind = match std::fs::metadata(&self.path) {
             Ok(found) => Some(found.file_type()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
         match kind {
-            Some(kind) if kind.is_dir() => Ok(Box::new(Sheet::new(self.next_file()?))),
+            Some(kind) if kind.is_dir() => Ok(Box::new(Sheet::new(Place::Folder(self.path.clone())))),
             Some(kind) if kind.is_fifo() => {
                 // Without a reader this is ENXIO, as a printer that is switched off.
                 let flags = OFlags::NONBLOCK.bits() as i32;
                 let fifo = OpenOptions::new().write(true).custom_flags(flags).open(&self.path)?;
-                Ok(Box::new(Device(Raw::new(fifo))))
+                Ok(Box::new(OneWay(Raw::new(fifo))))
             }
             Some(kind) if kind.is_char_device() => {
                 let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
@@ -45,17 +44,9 @@ impl Paths {
                 raw_terminal(&device)?;
                 Ok(Box::new(Device(Raw::new(device))))
             }
-            _ => Ok(Box::new(Sheet::new(OpenOptions::new().append(true).create(true).open(&self.path)?))),
-        }
-    }
-
-    fn next_file(&mut self) -> io::Result<File> {
-        loop {
-            self.made += 1;
-            let path = self.path.join(format!("receipt-{:06}.bin", self.made));
-            match OpenOptions::new().write(true).create_new(true).open(path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                other => return other,
+            _ => {
+                let file = OpenOptions::new().append(true).create(true).open(&self.path)?;
+                Ok(Box::new(Sheet::new(Place::File(file))))
             }
         }
     }
@@ -86,16 +77,46 @@ impl Open for Paths {
     }
 }
 
+/// Where a job goes.
+enum Place {
+    /// Into a file of its own, made when its first byte comes.
+    Folder(PathBuf),
+    /// To the end of this one.
+    File(File),
+}
+
 /// A file as paper.
 struct Sheet {
-    file: File,
+    place: Place,
     started: Instant,
 }
 
 impl Sheet {
-    fn new(file: File) -> Self {
-        Self { file, started: Instant::now() }
+    fn new(place: Place) -> Self {
+        Self { place, started: Instant::now() }
     }
+
+    fn file(&mut self) -> io::Result<&mut File> {
+        if let Place::Folder(folder) = &self.place {
+            self.place = Place::File(next_file(folder)?);
+        }
+        match &mut self.place {
+            Place::File(file) => Ok(file),
+            Place::Folder(_) => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+}
+
+fn next_file(folder: &Path) -> io::Result<File> {
+    let made = std::fs::read_dir(folder)?.count();
+    for number in made + 1.. {
+        let path = folder.join(format!("receipt-{number:06}.bin"));
+        match OpenOptions::new().write(true).create_new(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return other,
+        }
+    }
+    Err(io::ErrorKind::StorageFull.into())
 }
 
 impl Link for Sheet {
@@ -104,7 +125,7 @@ impl Link for Sheet {
     }
 
     fn send(&mut self, bytes: &[u8], _: Duration) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.file()?.write(bytes)
     }
 
     fn receive(&mut self, _: &mut [u8], _: Duration) -> io::Result<usize> {
@@ -118,7 +139,26 @@ impl Link for Sheet {
     fn close(self: Box<Self>, _: Duration) {}
 }
 
-/// A device node or FIFO: bytes there, and bytes back if it has any.
+/// The writing end of a FIFO: nothing ever comes back.
+struct OneWay(Raw<File>);
+
+impl Link for OneWay {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn send(&mut self, bytes: &[u8], wait: Duration) -> io::Result<usize> {
+        self.0.send(bytes, wait)
+    }
+
+    fn receive(&mut self, _: &mut [u8], _: Duration) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn close(self: Box<Self>, _: Duration) {}
+}
+
+/// A device node: bytes there, and bytes back if it has any.
 struct Device(Raw<File>);
 
 impl Link for Device {

@@ -18,6 +18,7 @@ pub mod profile;
 mod serial;
 pub mod session;
 pub mod status;
+mod usblp;
 mod worker;
 
 pub use profile::Profile;
@@ -63,7 +64,7 @@ pub enum Kind {
 pub struct Settings {
     /// How it is reached.
     pub kind: Kind,
-    /// The device or file.
+    /// The device or file. A USB printer is found by its profile's USB ids where the path is left out or not there.
     pub path: Option<PathBuf>,
     /// `host` or `host:port` of a network printer.
     pub address: Option<String>,

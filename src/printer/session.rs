@@ -73,6 +73,8 @@ pub struct Session {
     silent: u32,
     /// The way carries nothing back.
     one_way: bool,
+    /// The port's lines were seen well: before that, lines that say trouble may be lines that nobody drives.
+    port_well: bool,
     /// It was seen well, and it was seen in trouble: its answers follow its state.
     seen_well: bool,
     seen_ill: bool,
@@ -110,6 +112,7 @@ impl Session {
             answered: false,
             silent: 0,
             one_way: false,
+            port_well: false,
             seen_well: false,
             seen_ill: false,
             lies: false,
@@ -312,10 +315,13 @@ impl Session {
         if self.profile.answers(Question::LpGetStatus)
             && let Some(lines) = self.opened()?.port()
         {
-            let condition = condition.get_or_insert_with(Condition::default);
-            condition.port(lines);
-            let condition = *condition;
-            self.learn(&condition);
+            let mut port = Condition::default();
+            port.port(lines);
+            self.port_well |= port.trouble().is_none();
+            if self.port_well {
+                self.learn(&port);
+                condition = Some(port);
+            }
         }
         if self.profile.answers(Question::Asb) {
             match self.listen(Duration::ZERO) {
@@ -371,8 +377,9 @@ impl Session {
 
     /// Whether it can be asked at any time how it is.
     pub(super) fn can_be_asked(&self) -> bool {
-        let ways = [Question::Dle, Question::Asb, Question::LpGetStatus];
-        !self.lies && !self.one_way && ways.iter().any(|question| self.profile.answers(*question))
+        let ways = [Question::Dle, Question::Asb];
+        let asked = !self.one_way && ways.iter().any(|question| self.profile.answers(*question));
+        !self.lies && (asked || self.port_well)
     }
 
     /// Whether silence means that something is wrong.

@@ -1,15 +1,14 @@
 //! The printer's own thread: takes jobs, reports their ends, and looks at the printer while nobody prints.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::link::{Link, Open};
-use super::profile::Profile;
+use super::profile::{Profile, UsbId};
 use super::session::Session;
-use super::{Job, Kind, Settings, file, network, serial};
+use super::{Job, Kind, Settings, file, network, serial, usblp};
 use crate::input::{Device, DeviceKind, Inbox, Input, JobId, PrintOutcome, Printed};
 use crate::receipt::{Receipt, Template, layout};
 
@@ -45,7 +44,7 @@ impl Open for Nothing {
     }
 }
 
-fn way(settings: &Settings) -> (Box<dyn Open>, String) {
+fn way(settings: &Settings, usb: &[UsbId]) -> (Box<dyn Open>, String) {
     let path = settings.path.as_deref();
     let name =
         path.map_or_else(|| settings.address.clone().unwrap_or_default(), |path| path.display().to_string());
@@ -53,7 +52,7 @@ fn way(settings: &Settings) -> (Box<dyn Open>, String) {
         (Kind::File, Some(path), _) => Box::new(file::Paths::new(path)),
         (Kind::Serial, Some(path), _) => Box::new(serial::Port::new(path, settings.baud, settings.flow)),
         (Kind::Network, _, Some(address)) => Box::new(network::Network::new(address, settings.waits.connect)),
-        (Kind::Usblp, path, _) => Box::new(file::Paths::new(path.unwrap_or(Path::new("/dev/usb/lp0")))),
+        (Kind::Usblp, path, _) => Box::new(usblp::Port::new(path, usb)),
         _ => Box::new(Nothing),
     };
     (open, if name.is_empty() { "printer".to_owned() } else { name })
@@ -73,7 +72,7 @@ impl Worker {
             setting = error;
             Template::default()
         });
-        let (open, name) = way(&settings);
+        let (open, name) = way(&settings, &profile.usb);
         let columns = profile.columns;
         // Any number does; a random one keeps apart what two processes asked.
         let first = getrandom::u32().unwrap_or(0);

@@ -3,6 +3,8 @@
 mod jobs;
 mod machine;
 mod paper;
+mod settings;
+mod tempers;
 
 mod weather;
 mod world;
