@@ -81,7 +81,7 @@ impl Session {
                 return Ok(());
             }
             self.quiet = self.noise();
-            let checked = self.settle().and_then(|()| self.examine());
+            let checked = self.settle().and_then(|()| self.examine_before());
             match checked {
                 Ok(Some(condition)) => match condition.trouble() {
                     Some(trouble) => return Err(trouble.to_owned()),

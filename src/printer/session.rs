@@ -54,8 +54,8 @@ impl Default for Waits {
 const NAMES_KEPT: usize = 64;
 
 /// How often a printer that never answered is asked before it is taken for one that does not, and how seldom after that.
-const SILENCE_TRIED: u32 = 2;
-const SILENCE_RETRIED: u32 = 16;
+const SILENCE_TRIED: u32 = 1;
+const SILENCE_RETRIED: u32 = 64;
 
 /// One printer.
 pub struct Session {
@@ -73,6 +73,8 @@ pub struct Session {
     silent: u32,
     /// The way carries nothing back.
     one_way: bool,
+    /// When it was last looked at and well, on this way, with nothing sent since.
+    well_at: Option<Duration>,
     /// The port's lines were seen well: before that, lines that say trouble may be lines that nobody drives.
     port_well: bool,
     /// It was seen well, and it was seen in trouble: its answers follow its state.
@@ -112,6 +114,7 @@ impl Session {
             answered: false,
             silent: 0,
             one_way: false,
+            well_at: None,
             port_well: false,
             seen_well: false,
             seen_ill: false,
@@ -174,6 +177,7 @@ impl Session {
             self.heard.clear();
             self.automatic = None;
             self.one_way = false;
+            self.well_at = None;
             if self.profile.answers(Question::Asb) && !link.is_paper() {
                 // If it is not taken the first question says so.
                 let _ = link.send(&escpos::AUTOMATIC_STATUS, self.waits.answer);
@@ -375,6 +379,20 @@ impl Session {
         Ok(Some(condition.map_or(asked, |port| merged(asked, port))))
     }
 
+    /// How it is, before a job. A customer waits: what was seen a moment ago is not asked again, and a printer that never
+    /// answered is not asked at all.
+    pub(super) fn examine_before(&mut self) -> io::Result<Option<Condition>> {
+        let now = self.opened()?.now();
+        let fresh = self.well_at.take().is_some_and(|seen| now.saturating_sub(seen) < self.waits.watch);
+        if fresh {
+            return Ok(Some(self.glance()?.unwrap_or_default()));
+        }
+        if !self.answered && self.silent >= SILENCE_TRIED {
+            return self.glance();
+        }
+        self.examine()
+    }
+
     /// Whether it can be asked at any time how it is.
     pub(super) fn can_be_asked(&self) -> bool {
         let ways = [Question::Dle, Question::Asb];
@@ -399,7 +417,10 @@ impl Session {
         match looked {
             Ok(Some(condition)) => match condition.trouble() {
                 Some(trouble) => Err(trouble.to_owned()),
-                None => Ok(condition.warning().unwrap_or("")),
+                None => {
+                    self.well_at = self.opened().ok().map(|link| link.now());
+                    Ok(condition.warning().unwrap_or(""))
+                }
             },
             Ok(None) if self.must_answer() => Err(SILENT.to_owned()),
             Ok(None) => Ok(""),

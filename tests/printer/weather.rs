@@ -121,6 +121,9 @@ fn run(seed: u64, tally: &mut Tally) {
                 receipt.subject = format!("😀{number}");
             }
             let lines = layout(&receipt, profile.columns, &Template::default());
+            if dice.roll(3) == 0 {
+                let _ = session.look();
+            }
             let outcome = session.print(&lines, &mut |_| {});
             tally.jobs += 1;
             let mut world = world.lock().unwrap();
