@@ -23,6 +23,9 @@ pub enum Mood {
     Refuses(Reason),
     /// The gateway says that it refuses, and takes the money.
     RefusesAndPays,
+    /// The gateway says that it refuses, and asks the payer all the same. What it then says of a dialog that is over
+    /// can only be the truth, unless the machine had heard of the dialog: nothing else could tell the two apart.
+    RefusesAndAsks,
     /// `SYSTEMERROR`, charged all the same.
     ErrorPaid,
     /// `SYSTEMERROR`, not charged; the order exists.
@@ -31,7 +34,7 @@ pub enum Mood {
     NotProcessed,
     /// `BANKERROR`: the bank decides some seconds later.
     Bank,
-    /// Paying fails in a way that wants a reversal.
+    /// Paying fails in a way that wants a reversal; without one it may still succeed.
     PayError,
 }
 
@@ -73,6 +76,8 @@ pub struct Order {
     after_refusal: State,
     /// Closed or refunded by somebody else.
     pub elsewhere: bool,
+    /// The machine was told that the payer is being asked.
+    pub dialog_heard: bool,
     /// Charged although the gateway had said that it was over; nobody can know before it is told.
     pub untold: bool,
     /// When unpaid orders are closed by themselves.
@@ -98,6 +103,7 @@ impl Order {
             recalls: if dice.fault(30) { dice.between(1, 4) as u32 } else { 0 },
             after_refusal,
             elsewhere: false,
+            dialog_heard: false,
             untold: false,
             closes_at: None,
         }
@@ -130,6 +136,7 @@ impl Order {
             Mood::Password => (State::Dialog, Answer::AwaitingPayer),
             Mood::Refuses(reason) => (self.after_refusal, refused(reason)),
             Mood::RefusesAndPays => (State::Paid, refused(Reason::Other)),
+            Mood::RefusesAndAsks => (State::Dialog, refused(Reason::Other)),
             Mood::ErrorPaid => (State::Paid, unknown("SYSTEMERROR")),
             Mood::ErrorNotPaid => (State::Unpaid, unknown("SYSTEMERROR")),
             Mood::NotProcessed => (State::Absent, unknown("FAIL")),
@@ -145,7 +152,8 @@ impl Order {
     /// What a query is told. May lag, but not after a refusal: the confirming query is the documented way to find
     /// out, and if it lied nobody could know.
     pub fn query(&self, now: i64, dice: &mut Dice) -> Answer {
-        let may_lag = self.mood != Mood::RefusesAndPays && now - self.changed_at < LAG;
+        let refused = matches!(self.mood, Mood::RefusesAndPays | Mood::RefusesAndAsks);
+        let may_lag = !refused && now - self.changed_at < LAG;
         let state = if may_lag && dice.fault(300) { self.before } else { self.state };
         if state == State::Paid && dice.fault(20) {
             return Answer::AwaitingPayer;

@@ -6,6 +6,9 @@ use micropayd::time::Timestamp;
 use super::gateway::Order;
 use super::world::Broken;
 
+/// The gateway's own demand, milliseconds (reverse page: 15 s).
+const REVERSE_AFTER: i64 = 15_000;
+
 /// What a step is compared with.
 pub struct Seen {
     attempts: Vec<(Kind, Option<Timestamp>)>,
@@ -75,6 +78,9 @@ impl Seen {
             if after == Kind::Paid && !matches!(before, Kind::Paid | Kind::Paying) {
                 return Err(format!("attempt {ordinal} went from {before:?} to paid"));
             }
+            if before == Kind::Paid && matches!(after, Kind::TakingBack | Kind::Doubt) {
+                return Err(format!("attempt {ordinal} is paid and is taken back"));
+            }
             if before == Kind::Doubt && after == Kind::TakingBack {
                 return Err(format!("attempt {ordinal} is no longer in doubt without an outcome"));
             }
@@ -104,6 +110,9 @@ impl Seen {
         }
         if paid > 1 || collecting > 1 || (paid == 1 && collecting > 0) {
             return Err(format!("{paid} attempts are paid and {collecting} more can become paid"));
+        }
+        if step.payment.single && attempts.len() > 1 {
+            return Err("another attempt in a sale for one code only".to_owned());
         }
         if attempts.len() > self.attempts.len() && !step.durable {
             return Err("a new attempt's order number is not on record".to_owned());
@@ -158,13 +167,13 @@ pub fn receipt_is_due(attempt: u8, copies: u32, orders: &[Order], synced: &Payme
 }
 
 /// No reverse request within the time in which the gateway may still be working on the pay request.
-pub fn not_too_soon(left_at: Option<i64>, now: i64, policy: &Policy) -> Result<(), Broken> {
-    let Some(left_at) = left_at else { return Ok(()) };
-    let after = now - left_at;
-    if after < policy.reverse_after.as_millis() as i64 {
-        return Err(format!("reverse request {after} ms after the pay request"));
+pub fn not_too_soon(left_at: Option<i64>, now: i64) -> Result<(), Broken> {
+    match left_at.map(|left_at| now - left_at) {
+        Some(after) if after < REVERSE_AFTER => {
+            Err(format!("reverse request {after} ms after the pay request"))
+        }
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 /// At rest the record and the gateway agree.

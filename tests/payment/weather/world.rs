@@ -279,7 +279,8 @@ impl World<'_> {
             0..=49 => Mood::Pays,
             50..=64 => Mood::Password,
             65..=76 => Mood::Refuses(Reason::BalanceTooLow),
-            77..=80 => Mood::RefusesAndPays,
+            77..=79 => Mood::RefusesAndPays,
+            80 => Mood::RefusesAndAsks,
             81..=84 => Mood::ErrorPaid,
             85..=88 => Mood::ErrorNotPaid,
             89..=91 => Mood::NotProcessed,
@@ -326,6 +327,9 @@ impl World<'_> {
             }
             Happening::Told { life, query, event } => {
                 if life == self.life && query.is_none_or(|number| self.is_newest_query(&event, number)) {
+                    if let Event::Answered { attempt, answer: Answer::AwaitingPayer, .. } = event {
+                        self.orders[slot(attempt)].dialog_heard = true;
+                    }
                     self.feed(event)?;
                 }
             }
@@ -409,7 +413,8 @@ impl World<'_> {
         if let Some(closes_at) = closes_at {
             self.later(closes_at - self.now, Happening::GatewayCloses { attempt });
         }
-        if matches!(state, State::Dialog) || matches!(self.orders[slot(attempt)].mood, Mood::Bank) {
+        let mood = self.orders[slot(attempt)].mood;
+        if state == State::Dialog || matches!(mood, Mood::Bank | Mood::PayError) {
             let takes = self.dice.between(500, 70_000);
             self.later(takes, Happening::PayerActs { attempt });
         }
@@ -427,17 +432,25 @@ impl World<'_> {
         Ok(())
     }
 
+    /// The payer ends the dialog, or the bank makes up its mind.
     fn payer_acts(&mut self, attempt: u8) {
-        let outcome = match self.dice.below(10) {
-            0..=6 => State::Paid,
-            7..=8 => State::Failed,
-            _ => State::Unpaid,
+        let (outcome, acts_again) = match self.dice.below(10) {
+            0..=6 => (State::Paid, false),
+            7 => (State::Failed, false),
+            8 => (State::Unpaid, false),
+            _ => (State::Unpaid, true),
         };
         let order = &mut self.orders[slot(attempt)];
-        if matches!(order.state, State::Dialog | State::Unpaid) {
+        let over = order.mood == Mood::RefusesAndAsks && order.state == State::Unpaid && !order.dialog_heard;
+        let open = matches!(order.state, State::Dialog | State::Unpaid) && !over;
+        if open || (order.state == State::Failed && order.mood == Mood::PayError) {
             order.become_(outcome, self.now);
             self.calm_at = self.calm_at.max(self.now);
             self.tell(|| format!("    the payer of {attempt} acts: {outcome:?}"));
+        }
+        if acts_again {
+            let takes = self.dice.between(500, 30_000);
+            self.later(takes, Happening::PayerActs { attempt });
         }
     }
 
@@ -591,7 +604,7 @@ impl World<'_> {
             }
             Effect::Reverse(attempt) => {
                 self.outcome.calls += 1;
-                rules::not_too_soon(self.left_at[slot(attempt)], self.now, self.policy)?;
+                rules::not_too_soon(self.left_at[slot(attempt)], self.now)?;
                 match self.line() {
                     Line::Up(delay) => {
                         self.later(delay, Happening::ReverseArrives { attempt, answered: true });
