@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Instant;
 
 use crate::input::{Inbox, JobId};
 use crate::receipt::{Bitmap, Paper, Receipt, Template, template};
@@ -30,15 +31,16 @@ pub use session::Waits;
 pub enum Job {
     /// Print this receipt.
     Receipt(JobId, Box<Receipt>),
-    /// Open the drawer; no end is reported.
+    /// Open the drawer, now or, if the printer does not come to it within seconds, not at all; no end is reported.
     Drawer,
 }
 
 /// A printer that runs on its own thread. Dropping it lets the thread finish its job and end; a job that waits for a
 /// person does not wait on.
 pub struct Printer {
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<(Instant, Job)>,
     printing: Arc<AtomicBool>,
+    opening: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
 }
 
@@ -179,7 +181,7 @@ impl Settings {
     }
 }
 
-/// What may wait beside the job in hand: a receipt and the drawer.
+/// What may wait: a receipt and the drawer, each once.
 const QUEUE: usize = 2;
 
 impl Printer {
@@ -190,25 +192,28 @@ impl Printer {
     pub fn start(settings: Settings, inbox: Inbox) -> io::Result<Printer> {
         let (jobs, waiting) = sync_channel(QUEUE);
         let printing = Arc::new(AtomicBool::new(false));
+        let opening = Arc::new(AtomicBool::new(false));
         let stop = Arc::new(AtomicBool::new(false));
-        let worker = worker::Worker::new(settings, inbox, Arc::clone(&printing), Arc::clone(&stop));
+        let flags = worker::Flags { printing: Arc::clone(&printing), opening: Arc::clone(&opening) };
+        let worker = worker::Worker::new(settings, inbox, flags, Arc::clone(&stop));
         std::thread::Builder::new().name("printer".to_owned()).spawn(move || worker.run(&waiting))?;
-        Ok(Printer { jobs, printing, stop })
+        Ok(Printer { jobs, printing, opening, stop })
     }
 
-    /// Hands over a job without waiting; gives it back when one is already in hand. The caller hands over one receipt
-    /// at a time and waits for its [`Printed`](crate::input::Printed).
+    /// Hands over a job without waiting; gives it back when one of its kind is already in hand. The caller hands over one
+    /// receipt at a time and waits for its [`Printed`](crate::input::Printed).
     pub fn hand_over(&self, job: Job) -> Result<(), Job> {
-        let receipt = matches!(job, Job::Receipt(..));
-        if receipt && self.printing.swap(true, Ordering::AcqRel) {
+        let in_hand = match job {
+            Job::Receipt(..) => &self.printing,
+            Job::Drawer => &self.opening,
+        };
+        if in_hand.swap(true, Ordering::AcqRel) {
             return Err(job);
         }
-        self.jobs.try_send(job).map_err(|refused| {
-            if receipt {
-                self.printing.store(false, Ordering::Release);
-            }
+        self.jobs.try_send((Instant::now(), job)).map_err(|refused| {
+            in_hand.store(false, Ordering::Release);
             match refused {
-                TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+                TrySendError::Full((_, job)) | TrySendError::Disconnected((_, job)) => job,
             }
         })
     }

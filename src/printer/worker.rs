@@ -15,6 +15,17 @@ use crate::receipt::{Receipt, Template, layout};
 /// The drawer's magnet needs rest: one pulse in this time.
 const DRAWER_REST: Duration = Duration::from_secs(2);
 
+/// A drawer that would open later than this opens when nobody looks.
+const DRAWER_LATE: Duration = Duration::from_secs(5);
+
+/// Which kinds of job are in hand.
+pub struct Flags {
+    /// A receipt.
+    pub printing: Arc<AtomicBool>,
+    /// The drawer.
+    pub opening: Arc<AtomicBool>,
+}
+
 /// The thread's own things.
 pub struct Worker {
     session: Session,
@@ -23,7 +34,7 @@ pub struct Worker {
     waits: super::Waits,
     kind: Kind,
     inbox: Inbox,
-    printing: Arc<AtomicBool>,
+    flags: Flags,
     name: String,
     /// What is wrong with the settings; said in every report.
     setting: String,
@@ -60,7 +71,7 @@ fn way(settings: &Settings, usb: &[UsbId]) -> (Box<dyn Open>, String) {
 
 impl Worker {
     /// Prepares everything that needs no printer.
-    pub fn new(settings: Settings, inbox: Inbox, printing: Arc<AtomicBool>, stop: Arc<AtomicBool>) -> Self {
+    pub fn new(settings: Settings, inbox: Inbox, flags: Flags, stop: Arc<AtomicBool>) -> Self {
         let mut setting = String::new();
         let profile = settings.load_profile().or_else(|error| {
             setting = error;
@@ -83,7 +94,7 @@ impl Worker {
             waits: settings.waits,
             kind: settings.kind,
             inbox,
-            printing,
+            flags,
             name,
             setting,
             reported: None,
@@ -92,7 +103,7 @@ impl Worker {
     }
 
     /// Works until whoever holds the other end of `jobs` lets it go.
-    pub fn run(mut self, jobs: &Receiver<Job>) {
+    pub fn run(mut self, jobs: &Receiver<(Instant, Job)>) {
         let mut next_look = self.look();
         loop {
             let job = match next_look {
@@ -100,14 +111,15 @@ impl Worker {
                 None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match job {
-                Ok(Job::Receipt(job, receipt)) => {
+                Ok((_, Job::Receipt(job, receipt))) => {
                     let outcome = self.print(&receipt);
                     self.end(job, outcome);
                     self.session.rest();
                     next_look = self.pause();
                 }
-                Ok(Job::Drawer) => {
-                    self.open_drawer();
+                Ok((asked, Job::Drawer)) => {
+                    self.open_drawer(asked);
+                    self.flags.opening.store(false, Ordering::Release);
                     next_look = self.pause();
                 }
                 Err(RecvTimeoutError::Timeout) => next_look = self.look(),
@@ -136,12 +148,16 @@ impl Worker {
 
     /// Says how a job ended; exactly once, and only when the next one may come.
     fn end(&mut self, job: JobId, outcome: PrintOutcome) {
-        self.printing.store(false, Ordering::Release);
+        self.flags.printing.store(false, Ordering::Release);
         // Without a loop there is nobody to tell; the journal asks again at the next start.
         let _ = self.inbox.blocking_send(Input::Print(Printed { job, outcome }));
     }
 
-    fn open_drawer(&mut self) {
+    fn open_drawer(&mut self, asked: Instant) {
+        if asked.elapsed() > DRAWER_LATE {
+            tracing::warn!("printer was busy for {:?}, drawer stays closed", asked.elapsed());
+            return;
+        }
         if self.pulsed.is_some_and(|last| last.elapsed() < DRAWER_REST) {
             tracing::warn!("drawer was opened less than two seconds ago, pulse left out");
             return;
