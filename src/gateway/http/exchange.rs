@@ -57,7 +57,12 @@ pub async fn ask(
         return Err(Failure::unsent(Cause::ClientCertificate));
     }
     loop {
-        let kept = host.take(certificate).await;
+        let mut kept = host.take(certificate).await;
+        if kept.is_none() && !certificate {
+            // One may just be on its way, and is further than a new one would be.
+            let _ = timeout_at(deadline, host.warming()).await;
+            kept = host.take(certificate).await;
+        }
         let reused = kept.is_some();
         let mut sender = match kept {
             Some(sender) => sender,

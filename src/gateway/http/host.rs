@@ -58,6 +58,8 @@ pub struct Host {
     tls: Option<ServerName<'static>>,
     /// The address that was last connected to, and trusted. The resolver's failures do not take it away.
     good: Mutex<Option<SocketAddr>>,
+    /// Held while a connection is opened ahead of its use.
+    warming: tokio::sync::Mutex<()>,
     /// Idle connections without and with the client certificate. They are never mixed: a connection that was opened
     /// without one does not get one later.
     kept: [Mutex<Vec<(Connection, Instant)>>; 2],
@@ -86,6 +88,7 @@ impl Host {
             name,
             tls,
             good: Mutex::new(None),
+            warming: tokio::sync::Mutex::new(()),
             kept: Default::default(),
         })
     }
@@ -102,6 +105,11 @@ impl Host {
 
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// The turn to open a connection ahead of its use; taken by whoever does, waited for by whoever could use it.
+    pub async fn warming(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.warming.lock().await
     }
 
     /// Takes a kept connection that is still open, the youngest first.

@@ -78,7 +78,6 @@ pub struct Http {
     connector: Connector,
     request_timeout: Duration,
     state: Mutex<State>,
-    warming: tokio::sync::Mutex<()>,
 }
 
 /// Which host to ask first, and how the hosts fare.
@@ -110,7 +109,6 @@ impl Http {
             connector: Connector::new(roots, identity, connect_timeout.min(request_timeout)),
             request_timeout,
             state: Mutex::new(State { first: 0, home: Instant::now(), records }),
-            warming: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -173,12 +171,13 @@ impl Http {
     }
 
     /// Opens a connection ahead of the next pay request, so that it need not wait for a handshake. Sends no request, and
-    /// does nothing while [`is_warm`](Self::is_warm). Failing here already moves the next call to another host.
+    /// does nothing while [`is_warm`](Self::is_warm). A call that comes meanwhile waits for the connection instead of opening
+    /// another. Failing here already moves the next call to another host.
     pub async fn warm(&self) {
-        // The second of two waits for the first, and finds its connection.
-        let _one = self.warming.lock().await;
         for place in self.order() {
             let host = &self.hosts[place];
+            // The second of two waits for the first, and finds its connection.
+            let _turn = host.warming().await;
             if host.is_warm() {
                 return;
             }

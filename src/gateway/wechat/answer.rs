@@ -168,7 +168,7 @@ impl Expected {
             Some(fee) => fee == self.amount.fen(),
             None => true,
         };
-        if !same_fee || !is_or_absent("fee_type", "CNY") || !is_or_absent("cash_fee_type", "CNY") {
+        if !same_fee || !is_or_absent("fee_type", "CNY") {
             return Err(Cause::OtherAmount);
         }
         Ok(())
@@ -182,7 +182,12 @@ impl Expected {
         }
         let total = fen(fields, "total_fee")?.ok_or(Cause::OtherAmount)?;
         let rest = |part: u32| total.checked_sub(part).ok_or(Cause::OtherAmount);
-        let (payer_paid, coupon) = match (fen(fields, "cash_fee")?, fen(fields, "coupon_fee")?) {
+        // A purse may be kept in another currency; what it gave is then not in fen, and only the rest is known.
+        let cash = match fields.get("cash_fee_type") {
+            Some("CNY") | None => fen(fields, "cash_fee")?,
+            Some(_) => None,
+        };
+        let (payer_paid, coupon) = match (cash, fen(fields, "coupon_fee")?) {
             (Some(cash), Some(coupon)) => (cash, coupon),
             (Some(cash), None) => (cash, rest(cash)?),
             (None, Some(coupon)) => (rest(coupon)?, coupon),

@@ -358,6 +358,16 @@ async fn warming_opens_a_connection_without_a_request_and_the_payment_uses_it() 
 }
 
 #[tokio::test]
+async fn a_payment_waits_for_the_connection_that_is_being_opened() {
+    let papers = Papers::new();
+    let (addr, seen) = papers.tls("localhost", false, false, OK).await;
+    let http = trusting(&papers, &[&format!("https://localhost:{}", addr.port())]);
+    let (_, answer) = tokio::join!(biased; http.warm(), http.call(pay()));
+    assert_eq!(answer, Answer::NotPaid);
+    assert_eq!((seen.connections(), seen.requests()), (1, 1));
+}
+
+#[tokio::test]
 async fn warming_finds_out_which_host_to_pay_at() {
     let (second, seen) = obliging().await;
     let http = http(&[&nobody().await, &second]);
