@@ -33,6 +33,19 @@ impl From<String> for Fault {
 }
 
 impl Fault {
+    /// Whether nothing was done and the disk is not to blame: the caller was wrong, or another program (a person with an
+    /// SQLite shell) holds the database.
+    pub fn is_harmless(&self) -> bool {
+        match self {
+            Fault::Refused(_) => true,
+            Fault::Damage(_) => false,
+            Fault::Sql(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::ConstraintViolation | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+            ),
+        }
+    }
+
     /// The journal's error about the file at `path`.
     pub fn at(self, path: &Path) -> JournalError {
         let path = path.to_owned();

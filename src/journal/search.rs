@@ -20,7 +20,7 @@ const FEW: usize = 200;
 pub fn page(conn: &Connection, filter: &Filter) -> Result<Page, Fault> {
     let limit = filter.limit.clamp(1, PAGE_MAX);
     if let Some(text) = filter.text.as_deref().map(str::trim).filter(|text| !text.is_empty())
-        && let Some(numbers) = few(conn, text)?
+        && let Some(numbers) = few(conn, text)?.or(few(conn, &text.to_ascii_uppercase())?)
     {
         return chosen(conn, filter, limit, &numbers);
     }
@@ -108,8 +108,8 @@ fn scan(conn: &Connection, filter: &Filter, limit: usize) -> Result<Page, Fault>
         // The end of an order number is the end of an id and two digits.
         term(
             &format!(
-                "(instr({columns}, ?) > 0 OR (length(?) > 5 AND ? GLOB '*[0-9][0-9]' AND \
-                substr(s.id, 2 - length(?)) = substr(?, 1, length(?) - 2)))"
+                "(instr(upper({columns}), upper(?)) > 0 OR (length(?) > 5 AND ? GLOB '*[0-9][0-9]' AND \
+                upper(substr(s.id, 2 - length(?))) = upper(substr(?, 1, length(?) - 2))))"
             ),
             text.to_owned().into(),
         );

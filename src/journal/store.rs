@@ -57,7 +57,8 @@ impl Store {
             conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
             conn.set_prepared_statement_cache_capacity(64);
-            conn.busy_timeout(std::time::Duration::from_secs(2))?;
+            // Only a person with an SQLite shell can be in the way, and a customer waits.
+            conn.busy_timeout(std::time::Duration::from_millis(250))?;
             conn.execute_batch(
                 "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;",
             )?;

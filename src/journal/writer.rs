@@ -222,7 +222,7 @@ impl Journal {
 
     /// What a failed write means for the next ones.
     fn judge(&mut self, fault: Fault) -> JournalError {
-        let harmless = matches!(fault, Fault::Refused(_));
+        let harmless = fault.is_harmless();
         let error = fault.at(&self.path);
         match &error {
             JournalError::Full { .. } => self.reserve.set_low(),
@@ -244,7 +244,8 @@ impl Journal {
     }
 
     /// Work for an idle moment: checkpoint, witness, space, and once a day a copy. Never in the way of a sale; does
-    /// nothing most of the time. Says [`Damaged`](JournalError::Damaged) once when the day's copy finds old rows changed.
+    /// nothing most of the time. Says [`Damaged`](JournalError::Damaged) once when the day's copy finds old rows changed;
+    /// then no sale can be opened. Other errors are for the log: [`room_for_sales`](Self::room_for_sales) says what follows.
     pub fn idle(&mut self) -> Result<(), JournalError> {
         self.usable()?;
         self.reserve.restore();
@@ -254,11 +255,13 @@ impl Journal {
         if self.newest == Timestamp::default() {
             return Ok(());
         }
-        let copied = self.daily.idle(&self.store.conn, &self.path, self.newest);
-        if let Err(JournalError::Damaged { what, .. }) = &copied {
-            self.damaged = Some(what.clone());
-        }
-        copied
+        self.daily.idle(&self.store.conn, &self.path, self.newest).map_err(|error| match error {
+            JournalError::Damaged { path, what } => {
+                self.damaged = Some(what.clone());
+                JournalError::Damaged { path, what }
+            }
+            other => self.failure(format!("the day's copy could not be made: {other}")),
+        })
     }
 
     fn checkpoint(&mut self) -> Result<(), JournalError> {

@@ -147,3 +147,21 @@ fn no_step_is_lost_when_only_the_process_ends() {
         }
     }
 }
+
+/// The log is synced once for each of a sale's two promises; all else is shared by many sales.
+#[test]
+fn a_paid_sale_costs_two_syncs_and_a_little() {
+    let sales = 480;
+    let mut from = 0;
+    let recording = record(|dir, tape| {
+        let mut shop = Shop::new(open(dir, BOOT).unwrap().journal, Some(tape.clone()), Promise::default());
+        shop.sell_shortly().unwrap();
+        from = tape.lock().unwrap().ops.len();
+        for _ in 0..sales {
+            shop.sell_shortly().unwrap();
+            shop.journal.idle().unwrap();
+        }
+    });
+    let syncs = recording.ops[from..].iter().filter(|op| matches!(op, Op::Sync { .. })).count();
+    assert!((sales * 200..sales * 210).contains(&(syncs * 100)), "{syncs} syncs for {sales} sales");
+}

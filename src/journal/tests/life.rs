@@ -158,3 +158,16 @@ fn only_the_owner_can_look_into_the_journal() {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
 }
+
+#[test]
+fn a_person_with_an_sqlite_shell_delays_a_sale_and_ends_nothing() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let sale = shop.sale(&mut journal, 1);
+    let entry = Entry { at: shop.now, event: "open", sale: &sale, job: None };
+    let other = rusqlite::Connection::open(shop.file(FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(matches!(journal.open_sale(&entry, "key", ""), Err(JournalError::Failed { .. })));
+    other.execute_batch("ROLLBACK").unwrap();
+    journal.open_sale(&entry, "key", "").unwrap();
+}

@@ -80,6 +80,8 @@ fn a_sale_is_found_by_what_is_on_the_receipt_the_pos_and_the_phone() {
         assert_eq!(find(text), std::slice::from_ref(sale), "{text}");
     }
     assert_eq!(find(&order.as_str()[order.as_str().len() - 8..]), std::slice::from_ref(sale));
+    assert_eq!(find(&id.to_ascii_lowercase()), std::slice::from_ref(sale));
+    assert_eq!(find(&id[id.len() - 6..].to_ascii_lowercase()), std::slice::from_ref(sale));
     assert_eq!(find("POS-").len(), 10);
     assert_eq!(find("POS-104'; DROP TABLE sale; --"), []);
     assert_eq!(find("没有"), []);
