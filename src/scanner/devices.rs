@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::Kind;
 use super::hidpos::Layout;
 
@@ -97,7 +99,7 @@ pub fn resolve(root: &Path, kind: Kind, path: &str) -> io::Result<PathBuf> {
         .into_iter()
         .filter(|found| found.kind == kind && found.usb.as_ref().is_some_and(|usb| usb.fits(wanted)));
     match (fitting.next(), fitting.next()) {
-        (None, _) => Err(io::ErrorKind::NotFound.into()),
+        (None, _) => Err(Errno::NOENT.into()),
         (Some(only), None) => Ok(only.node),
         (Some(one), Some(other)) => Err(io::Error::other(format!(
             "both {} and {} fit {path}; write path = {:?} for the first",
@@ -123,7 +125,7 @@ pub fn reports(root: &Path, node: &Path) -> io::Result<(Layout, Option<u16>)> {
     let node = fs::canonicalize(node)?;
     let class = root.join("sys/class/hidraw").join(node.file_name().unwrap_or_default());
     // What `sentence` says for a device of another kind.
-    let layout = layout_of(&class).ok_or(rustix::io::Errno::INVAL)?;
+    let layout = layout_of(&class).ok_or(Errno::INVAL)?;
     Ok((layout, usb(&class).map(|usb| usb.vendor)))
 }
 
