@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::api::view::{Money, Payment, PhaseName};
@@ -56,31 +57,37 @@ impl Pay {
             body["auth_code"] = json!(code.as_str());
         }
         let client = self.daemon.client(context)?;
-        let opened = open(&client, &body).await?;
-        let payment: Payment = typed(&opened)?;
-        let id = payment.id.clone();
-        let interrupted = tokio::signal::ctrl_c();
+        // Taken over before anything is asked for: from then on Ctrl-C must say that the payment goes on.
+        let mut interrupted = signal(SignalKind::interrupt())?;
         let mut screen = Screen::new(context.json);
-        tokio::select! {
-            last = follow(&client, opened, &mut screen) => {
-                let (last, raw) = last?;
-                screen.end();
-                if context.json {
-                    print_json(&raw)?;
-                } else {
-                    print(&told(&last));
-                }
-                Ok(outcome(&last))
-            }
-            _ = interrupted => {
-                screen.end();
-                let text = format!(
+        let mut id = None;
+        let paying = async {
+            let opened = open(&client, &body).await?;
+            id = Some(typed::<Payment>(&opened)?.id);
+            follow(&client, opened, &mut screen).await
+        };
+        let last = tokio::select! {
+            last = paying => Some(last),
+            _ = interrupted.recv() => None,
+        };
+        screen.end();
+        let Some(last) = last else {
+            let text = match id {
+                Some(id) => format!(
                     "payment {id} goes on without this command\n\
                      help: look at it with: micropayd show {id}; end it with: micropayd cancel {id}"
-                );
-                Err(Failure::NotKnown(text).into())
-            }
+                ),
+                None => "payment may have begun\nhelp: look with: micropayd list".to_owned(),
+            };
+            return Err(Failure::NotKnown(text).into());
+        };
+        let (last, raw) = last?;
+        if context.json {
+            print_json(&raw)?;
+        } else {
+            print(&told(&last));
         }
+        Ok(outcome(&last))
     }
 
     fn code(&self) -> Option<Zeroizing<String>> {
