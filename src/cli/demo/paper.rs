@@ -5,10 +5,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+/// The last line of a receipt that did not come out whole.
+pub const TORN: &str = "\n[torn]";
 
 /// A printer on a loopback port.
 #[derive(Clone)]
@@ -22,7 +26,11 @@ pub struct Paper {
 struct Shared {
     receipts: Vec<String>,
     empty: bool,
+    slow: bool,
 }
+
+/// How much a slow printer takes at a time, and how long it prints it.
+const SLOW: (usize, Duration) = (64, Duration::from_millis(8));
 
 impl Paper {
     /// Starts it on the current runtime.
@@ -34,8 +42,7 @@ impl Paper {
         tokio::spawn(async move {
             // One client at a time, as the real ones do it.
             while let Ok((client, _)) = listener.accept().await {
-                // A client that breaks off in the middle leaves what it sent: nothing to report to anyone.
-                let _ = printer.serve(client).await;
+                printer.serve(client).await;
             }
         });
         Ok(paper)
@@ -49,6 +56,11 @@ impl Paper {
     /// Takes the paper out, or puts it in.
     pub fn set_empty(&self, empty: bool) {
         self.with(|shared| shared.empty = empty);
+    }
+
+    /// Makes it print as slowly as the cheap ones, or at once.
+    pub fn set_slow(&self, slow: bool) {
+        self.with(|shared| shared.slow = slow);
     }
 
     /// Whether the paper is out.
@@ -70,13 +82,20 @@ impl Paper {
         f(&mut self.shared.lock().unwrap_or_else(|broken| broken.into_inner()))
     }
 
-    async fn serve(&self, mut client: TcpStream) -> io::Result<()> {
+    async fn serve(&self, mut client: TcpStream) {
         let mut bytes = Vec::new();
         let mut read_to = 0;
         let mut text = Vec::new();
         let mut chunk = [0; 4096];
         loop {
-            let read = client.read(&mut chunk).await?;
+            // A reset ends the job as a close does.
+            let most = if self.with(|shared| shared.slow) {
+                tokio::time::sleep(SLOW.1).await;
+                SLOW.0
+            } else {
+                chunk.len()
+            };
+            let read = client.read(&mut chunk[..most]).await.unwrap_or(0);
             if read == 0 {
                 break;
             }
@@ -88,12 +107,15 @@ impl Paper {
                     What::Picture(name) => text.extend_from_slice(format!("[{name}]\n").as_bytes()),
                     What::Nothing => {}
                     What::Cut => self.cut(&mut text),
-                    What::Ask(reply) => client.write_all(&self.answer(reply)).await?,
+                    What::Ask(reply) => drop(client.write_all(&self.answer(reply)).await),
                 }
             }
         }
-        self.cut(&mut text);
-        Ok(())
+        // The client is gone in the middle of a receipt: what came out is torn off.
+        if text.iter().any(|byte| !byte.is_ascii_whitespace()) {
+            text.extend_from_slice(TORN.as_bytes());
+            self.cut(&mut text);
+        }
     }
 
     fn answer(&self, reply: Reply) -> Vec<u8> {

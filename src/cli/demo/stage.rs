@@ -21,15 +21,55 @@ use super::paper::Paper;
 use crate::simulator::mood::Mood;
 use crate::simulator::order::{Coupon, CouponKind};
 use crate::simulator::weather::Rule;
-use crate::simulator::world::Offer;
+use crate::simulator::world::{Offer, Rules};
 use crate::simulator::{self, Handshake, Simulator};
 
 /// Log lines that a page that opens late still gets.
 const LOG_KEPT: usize = 200;
 /// How long the daemon may take to be ready; it needs some milliseconds.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// Between two looks at whether it is.
+const READY_EVERY: Duration = Duration::from_millis(5);
 /// From the plug being pulled to power being back.
 const POWER_OFF: Duration = Duration::from_millis(1500);
+
+/// What a stage is made of.
+pub struct Settings {
+    /// Where everything of it is kept; removed by [`Stage::strike`].
+    pub dir: PathBuf,
+    /// The daemon.
+    pub program: PathBuf,
+    /// Where the daemon's API listens: a loopback address.
+    pub api: SocketAddr,
+    /// `connect_timeout`, `request_timeout` and the `[policy]` section, as the configuration has them.
+    pub waits: Waits,
+    /// The simulated gateway's seed.
+    pub seed: u64,
+    /// The simulated gateway's own numbers.
+    pub rules: Rules,
+}
+
+/// How long the daemon waits, in the configuration's words.
+#[derive(Clone, Copy)]
+pub struct Waits {
+    /// `connect_timeout`
+    pub connect: &'static str,
+    /// `request_timeout`
+    pub request: &'static str,
+    /// The lines of `[policy]`.
+    pub policy: &'static str,
+}
+
+impl Waits {
+    /// Shorter than WeChat's documents ask for: allowed for a gateway on loopback only, so that nobody waits three
+    /// quarters of a minute to see a customer walk away.
+    pub const DEMO: Self = Self {
+        connect: "1s",
+        request: "3s",
+        policy: "query_after = \"1s\"\nquery_every = \"1s\"\ngive_up_after = \"12s\"\nreverse_after = \"3s\"\n\
+                 reverse_every = \"1s\"\ncode_life = \"20s\"\n",
+    };
+}
 
 /// The demo's world.
 pub struct Stage {
@@ -71,19 +111,28 @@ impl Log {
 }
 
 impl Stage {
-    /// Sets everything up in `dir` and starts `program` as the daemon.
+    /// The demo's: sets everything up in `dir` and starts `program` as the daemon.
     pub async fn start(dir: PathBuf, program: PathBuf) -> Result<Self> {
+        let (api, waits) = (free_address()?, Waits::DEMO);
+        let stage =
+            Self::set(Settings { dir, program, api, waits, seed: 1, rules: Rules::default() }).await?;
+        stage.power_on().await?;
+        Ok(stage)
+    }
+
+    /// Sets everything up; the daemon is not started yet.
+    pub async fn set(settings: Settings) -> Result<Self> {
+        let Settings { dir, program, api, waits, seed, rules } = settings;
         std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
-        let gateway =
-            Simulator::start(simulator::Settings { tls: true, ..simulator::Settings::default() }).await?;
+        let gateway = simulator::Settings { tls: true, seed, rules, ..simulator::Settings::default() };
+        let gateway = Simulator::start(gateway).await?;
         let paper = Paper::start().await?;
         let (scanner, scanner_path) = pseudo_terminal()?;
         let link = dir.join("scanner");
         std::os::unix::fs::symlink(&scanner_path, &link)?;
-        let api = free_address()?;
-        write_configuration(&dir, &gateway.handshake(), &link, paper.addr(), api)?;
+        write_configuration(&dir, &gateway.handshake(), &link, paper.addr(), api, waits)?;
         let (follow, _) = broadcast::channel(LOG_KEPT);
-        let stage = Self {
+        Ok(Self {
             dir,
             program,
             api,
@@ -93,9 +142,17 @@ impl Stage {
             log: Arc::new(Log { lines: Mutex::default(), follow }),
             paper,
             gateway,
-        };
-        stage.power_on().await?;
-        Ok(stage)
+        })
+    }
+
+    /// The daemon's configuration file.
+    pub fn configuration(&self) -> PathBuf {
+        self.dir.join("micropayd.toml")
+    }
+
+    /// Where the daemon keeps its journal.
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.join("state")
     }
 
     /// Where the daemon's own pages are.
@@ -115,18 +172,37 @@ impl Stage {
 
     /// Kills the daemon without a word, as a power cut does, and starts it again a moment later.
     pub async fn pull_the_plug(&self) -> Result<()> {
-        let child = self.daemon.lock().await.take();
-        let Some(mut child) = child else { return Ok(()) };
-        child.kill().await?;
-        self.log.push("—— 断电 power cut (SIGKILL) ——".to_owned());
+        if !self.kill().await? {
+            return Ok(());
+        }
         sleep(POWER_OFF).await;
         self.power_on().await
     }
 
+    /// Kills the daemon without a word; false if none runs.
+    pub async fn kill(&self) -> Result<bool> {
+        let Some(mut child) = self.daemon.lock().await.take() else { return Ok(false) };
+        child.kill().await?;
+        self.log.push("—— 断电 power cut (SIGKILL) ——".to_owned());
+        Ok(true)
+    }
+
+    /// Waits for the daemon's own end, and says how it ended; `None` if none runs.
+    pub async fn ended(&self) -> Result<Option<std::process::ExitStatus>> {
+        let Some(mut child) = self.daemon.lock().await.take() else { return Ok(None) };
+        Ok(Some(child.wait().await?))
+    }
+
     async fn power_on(&self) -> Result<()> {
+        self.launch().await?;
+        self.ready().await
+    }
+
+    /// Starts the daemon's process and does not wait for it.
+    pub async fn launch(&self) -> Result<()> {
         let mut child = Command::new(&self.program)
             .args(["run", "--config"])
-            .arg(self.dir.join("micropayd.toml"))
+            .arg(self.configuration())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -140,19 +216,26 @@ impl Stage {
                 log.push(line);
             }
         });
+        *self.daemon.lock().await = Some(child);
+        Ok(())
+    }
+
+    /// Waits until the daemon takes requests; an error if it ends instead.
+    pub async fn ready(&self) -> Result<()> {
         let until = Instant::now() + READY_WITHIN;
         while self.shop.get(self.url("/readyz")).send().await.map(|a| a.status().is_success()).ok()
             != Some(true)
         {
-            if let Some(status) = child.try_wait()? {
+            if let Some(child) = self.daemon.lock().await.as_mut()
+                && let Some(status) = child.try_wait()?
+            {
                 bail!("the daemon ended at once ({status})\n{}", self.log.follow().0.join("\n"));
             }
             if Instant::now() > until {
                 bail!("the daemon is not ready\n{}", self.log.follow().0.join("\n"));
             }
-            sleep(Duration::from_millis(20)).await;
+            sleep(READY_EVERY).await;
         }
-        *self.daemon.lock().await = Some(child);
         Ok(())
     }
 
@@ -192,6 +275,11 @@ impl Stage {
                 self.gateway.new_code(mood)
             }
         };
+        self.read_code(&code)
+    }
+
+    /// The scanner reads this code.
+    pub fn read_code(&self, code: &str) -> Result<()> {
         let mut scanner = self.scanner.lock().unwrap_or_else(|broken| broken.into_inner());
         scanner.write_all(format!("{code}\r").as_bytes()).context("scan")
     }
@@ -251,14 +339,13 @@ fn free_address() -> Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
-/// The waits are shorter than WeChat's documents ask for: allowed for a gateway on loopback only, so that nobody waits
-/// three quarters of a minute to see a customer walk away.
 fn write_configuration(
     dir: &Path,
     known: &Handshake,
     scanner: &Path,
     paper: SocketAddr,
     api: SocketAddr,
+    waits: Waits,
 ) -> Result<()> {
     let key = dir.join("api-key");
     write_private(&key, &known.api_key)?;
@@ -278,17 +365,11 @@ client_cert_file = "{cert}"
 client_key_file = "{cert_key}"
 base_urls = ["{base}"]
 ca_file = "{ca}"
-connect_timeout = "1s"
-request_timeout = "3s"
+connect_timeout = "{connect}"
+request_timeout = "{request}"
 
 [policy]
-query_after = "1s"
-query_every = "1s"
-give_up_after = "12s"
-reverse_after = "3s"
-reverse_every = "1s"
-code_life = "20s"
-
+{policy}
 [[scanner]]
 kind = "serial"
 path = "{scanner}"
@@ -310,6 +391,9 @@ listen = "{api}"
         base = known.base_url,
         ca = known.ca_file,
         scanner = scanner.display(),
+        connect = waits.connect,
+        request = waits.request,
+        policy = waits.policy,
     );
     write_private(&dir.join("micropayd.toml"), &configuration)
 }
