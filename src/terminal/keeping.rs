@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::ids::{PaymentCode, SaleId};
-use crate::input::{JobId, Notice};
+use crate::input::{JobId, Notice, Refused};
 use crate::journal::{Durability, Entry, JobChange, JournalError};
 use crate::payment::{Effect, Event, step};
 use crate::sale::{ReceiptState, Sale};
@@ -38,13 +38,27 @@ impl Desk {
         code: Option<PaymentCode>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let Ok(mut sale) = self.find(id) else { return Ok(()) };
+        let mut sale = match self.find(id) {
+            Ok(sale) => sale,
+            Err(Refused::JournalFailed(what)) => {
+                return Err(JournalError::Failed { path: "journal".into(), what });
+            }
+            // Somebody else's sale: nothing here is about it.
+            Err(_) => return Ok(()),
+        };
         let before = sale.payment.clone();
-        let armed_intent = matches!(event, Event::Code(_));
+        let (code_read, timer) = (matches!(event, Event::Code(_)), event == Event::Wake);
         let what = words::event(&sale, &event);
         let step = step(sale.payment, event, now, &self.setup.policy);
         sale.payment = step.payment;
         if sale.payment == before && step.effects.is_empty() {
+            return Ok(());
+        }
+        let only_asks = step.effects.iter().all(|effect| matches!(effect, Effect::Query(_)));
+        if timer && only_asks && !step.durable {
+            // A timer that rang, and a question that changes nothing anywhere, are no step of a sale's life.
+            self.hold(sale.clone());
+            self.list(&sale, step.effects, None);
             return Ok(());
         }
         sale.updated_at = now;
@@ -55,7 +69,7 @@ impl Desk {
             job = Some(JobChange { job: None, state: ReceiptState::Queued, marked: false });
         }
         let what = format!("{what} -> {}", sale.payment.phase().label());
-        if armed_intent {
+        if code_read {
             // The intent is on the disk since the amount was entered, so the request need not wait for this row.
             self.deferred.push_back((now, what, sale.clone()));
         } else {
@@ -66,23 +80,29 @@ impl Desk {
             }
         }
         self.hold(sale.clone());
-        let mut code = code;
-        for effect in step.effects {
+        self.list(&sale, step.effects, code);
+        Ok(())
+    }
+
+    /// Lists the effects of a step that is kept.
+    fn list(&mut self, sale: &Sale, effects: Vec<Effect>, mut code: Option<PaymentCode>) {
+        let id = &sale.id;
+        for effect in effects {
             match effect {
                 Effect::Pay(n) => {
                     if let Some(code) = code.take() {
-                        self.acts.push(Act::Pay(id.clone(), n, Self::order(&sale, n), code));
+                        self.acts.push(Act::Pay(id.clone(), n, Self::order(sale, n), code));
                     }
                 }
-                Effect::Query(n) => self.acts.push(Act::Query(id.clone(), n, Self::order(&sale, n))),
-                Effect::Reverse(n) => self.acts.push(Act::Reverse(id.clone(), n, Self::order(&sale, n))),
+                Effect::Query(n) => self.acts.push(Act::Query(id.clone(), n, Self::order(sale, n))),
+                Effect::Reverse(n) => self.acts.push(Act::Reverse(id.clone(), n, Self::order(sale, n))),
+                // Its job is committed together with the step.
                 Effect::Receipt(_) => {}
                 Effect::CallManager(n) => {
                     tracing::error!("{} needs the manager: see docs/when-money-is-in-doubt.md", id.order(n));
                 }
             }
         }
-        Ok(())
     }
 
     /// Appends a step, deferred ones first, and tells about it.

@@ -107,6 +107,10 @@ shop.addEventListener("payment", (event) => {
   if (!current || payment.id === current.id || payment.created_at > current.created_at) show(payment);
 });
 shop.addEventListener("remark", (event) => { const remark = JSON.parse(event.data); say(remark.text, "rescan", ""); });
+// A page that opens late shows the sale that is in hand.
+fetch("/shop/v1/payments?limit=1").then((answer) => answer.json()).then((page) => {
+  if (!current && page.payments && page.payments.length) show(page.payments[0]);
+}).catch(() => {});
 // Seconds left are part of the sentence: read it again while something is waited for.
 setInterval(async () => {
   if (!current || ["paid", "declined", "reversed", "cancelled"].includes(current.phase) && !["queued", "sending"].includes(current.receipt.state)) return;
