@@ -32,7 +32,7 @@ const KEY: &str = "192006250b4c09247ec02edce69f6a2d";
 /// The transport's deadline in this world.
 const REQUEST: Duration = Duration::from_secs(10);
 /// Payments that share a journal; then the world begins anew, so that a failing seed is short.
-const PER_WORLD: u64 = 250;
+const PER_WORLD: u64 = 100;
 
 /// What can go wrong in the weather. Left out: an authentic lie that the money is not there, which no client can survive.
 const FAULTS: &[(Where, Fault)] = &[
@@ -445,7 +445,7 @@ impl<'a> Shop<'a> {
             self.say(|| format!("weather {rule:?}"));
             self.front.weather.add(self.now, rule);
         }
-        self.crash_chance = if self.dice.chance(0.3) { 0.08 } else { 0.0 };
+        self.crash_chance = if self.dice.chance(0.15) { 0.1 } else { 0.0 };
         let Some(id) = self.open(fen, &format!("key-{number}")) else {
             // A crash between the commit and the answer: the key finds the sale again, or there never was one.
             self.crash_chance = 0.0;
@@ -462,7 +462,7 @@ impl<'a> Shop<'a> {
             let code = PaymentCode::parse(&code).expect("a code");
             self.give(Input::Scan(Scan::Code("scanner".to_owned(), code)));
             self.check_cashier(&id);
-            match self.dice.throw() % 12 {
+            match self.dice.throw() % 20 {
                 0 => self.ask(|reply| Command::Cancel(id.clone(), reply)),
                 1 => self.ask(|reply| Command::Check(id.clone(), reply)),
                 2 => self.crash(),
@@ -495,6 +495,7 @@ impl<'a> Shop<'a> {
                 self.story.join("\n")
             );
         }
+        self.desk().idle();
         let sale = self.sale(id);
         let story = || self.story.join("\n");
         let phase = sale.payment.phase();
