@@ -178,6 +178,8 @@ pub enum Cause {
     OtherOrder,
     /// Authentic, but about another amount or currency.
     OtherAmount,
+    /// Authentic, but it was heard before: an answer that names no order is believed once.
+    Repeated,
     /// Authentic, and a code that says "not known" or that the driver's table does not list.
     Code(String),
 }
@@ -191,6 +193,7 @@ impl Cause {
             | Cause::OtherMerchant
             | Cause::OtherOrder
             | Cause::OtherAmount
+            | Cause::Repeated
             | Cause::Tls => true,
             Cause::Dns
             | Cause::Connect
@@ -226,6 +229,7 @@ impl std::fmt::Display for Cause {
             Cause::OtherMerchant => f.write_str("answer is about another merchant"),
             Cause::OtherOrder => f.write_str("answer is about another order"),
             Cause::OtherAmount => f.write_str("answer is about another amount"),
+            Cause::Repeated => f.write_str("answer was given before, to another question"),
             Cause::Code(code) => write!(f, "gateway code {code}"),
         }
     }

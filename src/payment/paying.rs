@@ -197,6 +197,7 @@ fn never_sent(cause: &Cause) -> Refusal {
         | Cause::OtherMerchant
         | Cause::OtherOrder
         | Cause::OtherAmount
+        | Cause::Repeated
         | Cause::Code(_) => Reason::LineDown,
     };
     Refusal { code: "NEVER_SENT".to_owned(), text: cause.to_string(), reason }

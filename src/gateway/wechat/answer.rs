@@ -129,6 +129,7 @@ impl Expected {
         }
         self.authenticate(&fields)?;
         self.bind(&fields)?;
+        self.first_heard(&fields)?;
         Ok(fields)
     }
 
@@ -146,6 +147,16 @@ impl Expected {
             return Err(Cause::Malformed);
         }
         Ok(())
+    }
+
+    /// Checks that an answer that could be about any order was not given before.
+    fn first_heard(&self, fields: &Fields) -> Result<(), Cause> {
+        if fields.get("out_trade_no").is_some() {
+            return Ok(());
+        }
+        let signature = fields.get("sign").ok_or(Cause::Unsigned)?;
+        let mut heard = self.merchant.heard.lock().unwrap_or_else(|broken| broken.into_inner());
+        if heard.is_new(signature) { Ok(()) } else { Err(Cause::Repeated) }
     }
 
     /// Checks that the answer is about our merchant, order and amount, as far as it names them.

@@ -4,15 +4,17 @@ mod answer;
 pub mod errors;
 #[cfg(test)]
 mod facts;
+mod heard;
 mod sign;
 mod xml;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use zeroize::Zeroizing;
 
 use self::answer::Expected;
+use self::heard::Heard;
 pub use self::sign::{Secret, SecretError, SignType};
 use super::{Call, Gateway, Order, Outcome, Request, SecondHost};
 use crate::ids::PaymentCode;
@@ -72,6 +74,8 @@ struct Merchant {
     ip: String,
     device: Option<String>,
     has_client_certificate: bool,
+    /// Answers that named no order.
+    heard: Mutex<Heard>,
 }
 
 impl Wechat {
@@ -107,6 +111,7 @@ impl Wechat {
                 ip: ip.to_string(),
                 device,
                 has_client_certificate: settings.has_client_certificate,
+                heard: Mutex::default(),
             }),
         })
     }
