@@ -1,5 +1,6 @@
 //! Holds the documents against the program: every link leads somewhere, every command and every path exists.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -81,7 +82,7 @@ fn every_command_in_the_documents_is_one_of_the_program() {
                     continue;
                 }
                 seen += 1;
-                assert!(known(command), "{}: `{line}` uses {command}, which is no command", path.display());
+                assert!(is_known(command), "{}: `{line}` uses {command}, which is no command", path.display());
             }
         }
     }
