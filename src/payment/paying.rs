@@ -124,9 +124,12 @@ impl Paying {
                 self.refusal = None;
                 self.ask_again(turn)
             }
-            // A refusal and a failed order are two words for the same thing; either alone would not do.
-            Answer::PayFailed if self.refusal.is_none() => self.take_back(Why::PayFailed, turn),
-            Answer::PayFailed | Answer::Closed => match self.refusal {
+            Answer::PayFailed => match self.refusal.take() {
+                // A refusal and a failed order are two words for the same thing; either alone would not do.
+                Some(refusal) => Phase::Declined(refusal),
+                None => self.take_back(Why::PayFailed, turn),
+            },
+            Answer::Closed => match self.refusal {
                 Some(refusal) => Phase::Declined(refusal),
                 None => Phase::Reversed(Why::Elsewhere),
             },
