@@ -70,9 +70,19 @@ fn each_layer_is_looked_at() {
     assert_eq!(found("daemon").0, "look");
     assert_eq!(code, i32::from(found("disk").0 == "bad"));
 
+    std::fs::remove_file(at("key")).unwrap();
+    std::fs::write(at("key"), "0".repeat(32)).unwrap();
+    std::fs::set_permissions(at("key"), std::fs::Permissions::from_mode(0o400)).unwrap();
+    let (code, found) = doctor();
+    assert_eq!(code, 1);
+    assert_eq!(found("key").0, "bad");
+    assert!(found("key").1.starts_with("was not accepted: "), "{}", found("key").1);
+    assert_eq!(found("certificate").0, "look");
+
     config(&of("base_url"), "");
     let (code, found) = doctor();
     assert_eq!(code, 1);
+    assert_eq!(found("key").0, "look");
     assert!(found("127.0.0.1").1.starts_with("TLS failed: "), "{}", found("127.0.0.1").1);
     assert_eq!(found("clock").0, "look");
 

@@ -2,6 +2,7 @@
 
 mod devices;
 mod disk;
+mod gateway;
 mod line;
 
 use serde::Serialize;
@@ -68,10 +69,10 @@ impl Doctor {
         match Config::load(&path, &Surroundings::of_process()) {
             Ok(config) => {
                 findings.extend(settings(&path.display().to_string(), &config.remarks));
-                findings.extend(identity(&config));
                 findings.extend(line::look(&config.wechat).await);
                 findings.extend(disk::look(&config.journal));
                 findings.extend(devices::look(&config).await);
+                findings.extend(gateway::look(config.wechat).await?);
             }
             Err(Problems(problems)) => findings.extend(settings(&path.display().to_string(), &problems)),
         }
@@ -138,18 +139,6 @@ fn settings(file: &str, problems: &[Problem]) -> Vec<Finding> {
             Finding { of: "settings".to_owned(), health, what, help: problem.help.clone() }
         })
         .collect()
-}
-
-/// A certificate that ends soon or has ended is a remark of the settings already.
-fn identity(config: &Config) -> Vec<Finding> {
-    let key = Finding::good("key", "is there and has its 32 characters");
-    let certificate = match &config.wechat.identity {
-        Some(identity) => {
-            Finding::good("certificate", format!("fits its key, ends on {}", identity.ends.day()))
-        }
-        None => Finding::look("certificate", "is not set up; on a test bench it need not be", ""),
-    };
-    vec![key, certificate]
 }
 
 fn text(findings: &[Finding]) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 
 use crate::cli::{Context, DONE};
-use crate::config::{Config, Surroundings};
+use crate::config::{self, Config, Surroundings};
 use crate::gateway::http::{self, Http, Identity};
 use crate::gateway::wechat::Wechat;
 use crate::terminal::desk::Setup;
@@ -24,10 +24,8 @@ pub async fn run(context: &Context) -> anyhow::Result<u8> {
     Ok(DONE)
 }
 
-fn parts(config: Config) -> anyhow::Result<Parts> {
-    let not_ready = config.refuses_sales();
-    let Config { terminal, wechat, policy, limits, scanners, printer, api, journal, .. } = config;
-    let sandbox = wechat.is_bench();
+/// The line to the gateway and its codec. Nothing is sent yet.
+pub fn gateway(wechat: config::Wechat) -> anyhow::Result<(Http, Wechat)> {
     let identity = wechat.identity.map(|identity| Identity::new(identity.chain, identity.key)).transpose()?;
     let http = Http::new(http::Settings {
         base_urls: wechat.base_urls,
@@ -36,7 +34,15 @@ fn parts(config: Config) -> anyhow::Result<Parts> {
         connect_timeout: wechat.connect_timeout,
         request_timeout: wechat.request_timeout,
     })?;
-    let gateway = Wechat::new(wechat.merchant).context("the merchant's settings are not usable")?;
+    let codec = Wechat::new(wechat.merchant).context("the merchant's settings are not usable")?;
+    Ok((http, codec))
+}
+
+fn parts(config: Config) -> anyhow::Result<Parts> {
+    let not_ready = config.refuses_sales();
+    let Config { terminal, wechat, policy, limits, scanners, printer, api, journal, .. } = config;
+    let sandbox = wechat.is_bench();
+    let (http, gateway) = gateway(wechat)?;
     let prints = printer.kind != printer::Kind::None;
     let paper = printer.paper().map_err(|why| anyhow!("{why}"))?;
     let setup = Setup {
