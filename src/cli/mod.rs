@@ -12,6 +12,7 @@ mod pay;
 mod printer;
 mod receipt;
 mod replay;
+mod report;
 mod reprint;
 mod run;
 mod scanner;
@@ -77,6 +78,8 @@ enum Command {
     Cancel(cancel::Cancel),
     /// Print a receipt once more, marked as a copy
     Reprint(reprint::Reprint),
+    /// Say what a day came to
+    Report(report::Report),
     /// Tell one payment's life, step by step, from the journal
     Replay(replay::Replay),
     /// Try the scanners
@@ -172,6 +175,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<u8> {
         Command::Show(show) => show.run(context).await,
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Reprint(reprint) => reprint.run(context).await,
+        Command::Report(report) => report.run(context).await,
         Command::Replay(replay) => replay.run(context).await,
         Command::Scanner(scanner) => scanner.run(context).await,
         Command::Printer(printer) => printer.run(context).await,

@@ -54,7 +54,8 @@ pub fn facts(pairs: &[(&str, String)]) -> String {
 }
 
 /// Fen as yuan.
-pub fn yuan(fen: u32) -> String {
+pub fn yuan(fen: impl Into<u64>) -> String {
+    let fen = fen.into();
     format!("{}.{:02}", fen / 100, fen % 100)
 }
 

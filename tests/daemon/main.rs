@@ -76,6 +76,10 @@ fn a_payment_from_the_shell_is_paid_listed_shown_printed_again_and_told() {
     assert_eq!(copy.status.code(), Some(0), "{}", err(&copy));
     assert_eq!(rig.json(&["show", &id])["receipt"]["copies"], 2);
 
+    let report = rig.json(&["report"]);
+    assert_eq!((&report["paid_count"], &report["paid"]), (&1.into(), &1250.into()));
+    assert!(out(&rig.run(&["report", "--date", "2020-01-01"])).contains("payments         0\n"));
+
     let life = rig.json(&["replay", &id]);
     let steps = life["steps"].as_array().unwrap();
     assert_eq!(steps[0]["payment"]["phase"], "awaiting_code");
