@@ -52,7 +52,7 @@ impl Session {
             let name = self.next_name();
             bytes.extend(escpos::process_id(name));
             proof = Proof::Name(name);
-        } else if self.profile.answers(Question::Gsr) && self.can_be_asked() && !self.owed {
+        } else if self.may_answer_in_order() && self.owed == 0 {
             bytes.extend(escpos::PAPER_STATUS);
             proof = Proof::Paper;
         }
@@ -60,7 +60,7 @@ impl Session {
             Ok(halted) => halted,
             Err(outcome) => return outcome,
         };
-        self.owed |= matches!(proof, Proof::Paper);
+        self.owed += u32::from(matches!(proof, Proof::Paper));
         let mut outcome = self.confirm(&proof, bytes.len() as u64, tell);
         if halted && matches!((&proof, &outcome), (Proof::Paper, PrintOutcome::Printed)) {
             outcome = PrintOutcome::Unconfirmed(HALTED.to_owned());
@@ -98,23 +98,19 @@ impl Session {
                 }
             }
         }
-        if self.torn || self.owed {
-            self.resynchronise().map_err(|_| REFUSES.to_owned())?;
+        if self.torn {
+            self.put(&escpos::resynchronise(&self.profile)).map_err(|_| REFUSES.to_owned())?;
+            self.torn = false;
+        }
+        if self.owed > 0 && self.may_answer_in_order() {
+            self.collect().map_err(|_| REFUSES.to_owned())?;
         }
         Ok(())
     }
 
-    /// After a job that broke off: ends what may be half done, and collects the reply that it may still owe, so that it is
-    /// not taken for one to the next job. Nothing of this leaves a mark on paper but one empty line.
-    fn resynchronise(&mut self) -> std::io::Result<()> {
-        let mut bytes = Vec::new();
-        if self.torn {
-            bytes.extend(escpos::resynchronise(&self.profile));
-        }
-        if self.owed {
-            bytes.extend(escpos::PAPER_STATUS);
-        }
-        let (stall, answer) = (self.waits.stall, self.waits.answer);
+    /// Sends what leaves no mark on paper but an empty line.
+    fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let stall = self.waits.stall;
         let mut sent = 0;
         while sent < bytes.len() {
             match self.opened()?.send(&bytes[sent..], stall)? {
@@ -122,23 +118,36 @@ impl Session {
                 taken => sent += taken,
             }
         }
-        self.torn = false;
-        if self.owed {
-            // All that were owed come in order, ours last; silence after one means that there is no more.
-            let mut got_any = false;
+        Ok(())
+    }
+
+    /// Collects the replies that are owed, so that none is taken for one to the next job. Replies bear no name, so: one
+    /// question more than there are old ones, each after at least one reply and a silence. If all old replies come, the
+    /// first of the new ones is heard at the latest in the last round, and the other new ones stand right behind it.
+    pub(super) fn collect(&mut self) -> std::io::Result<()> {
+        for _ in 0..=self.owed {
+            self.put(&escpos::PAPER_STATUS)?;
             let end = self.opened()?.now() + self.waits.confirm;
-            while self.opened()?.now() < end {
-                match self.hear(answer)? {
-                    Some(Reply::Paper(_)) => got_any = true,
+            let mut heard = false;
+            loop {
+                let now = self.opened()?.now();
+                let wait = if heard { self.waits.answer } else { end.saturating_sub(now) };
+                match self.hear(wait)? {
+                    Some(Reply::Paper(_)) => heard = true,
+                    _ if now >= end => break,
                     Some(_) => {}
-                    None if got_any => {
-                        self.owed = false;
-                        break;
-                    }
                     None => break,
                 }
             }
+            if !heard {
+                // It is not known to be collected; the job has no proof of this kind.
+                self.owed += 1;
+                self.in_vain = self.in_vain.map(|times| times + 1);
+                return Ok(());
+            }
         }
+        self.owed = 0;
+        self.in_vain = None;
         Ok(())
     }
 
@@ -232,7 +241,8 @@ impl Session {
                     }
                 },
                 Ok(Some(Reply::Paper(_))) if matches!(proof, Proof::Paper) => {
-                    self.owed = false;
+                    self.owed = self.owed.saturating_sub(1);
+                    self.in_vain = None;
                     if trouble.is_some() {
                         tell("");
                     }
@@ -266,6 +276,9 @@ impl Session {
                 }
                 next_look = self.opened().map_or(next_look, |link| link.now()) + self.waits.watch;
             }
+        }
+        if matches!(proof, Proof::Paper) {
+            self.in_vain = self.in_vain.map(|times| times + 1);
         }
         match trouble.or_else(|| self.examine().ok().flatten().and_then(|condition| condition.trouble())) {
             Some(trouble) => PrintOutcome::Failed(trouble.to_owned()),

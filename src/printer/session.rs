@@ -57,6 +57,12 @@ const NAMES_KEPT: usize = 64;
 const SILENCE_TRIED: u32 = 1;
 const SILENCE_RETRIED: u32 = 64;
 
+/// How often a printer that never answered `GS r` is asked: each time in vain is a long wait after a job.
+const IN_VAIN_MAX: u32 = 2;
+
+/// More replies than this are not waited for; the printer keeps its word to itself.
+const OWED_MAX: u32 = 4;
+
 /// One printer.
 pub struct Session {
     pub(super) profile: Profile,
@@ -86,8 +92,10 @@ pub struct Session {
     pub(super) quiet: u64,
     /// The last job broke off: the printer may wait for the rest of a command.
     pub(super) torn: bool,
-    /// A reply to `GS r` of an earlier job is still to come.
-    pub(super) owed: bool,
+    /// Replies to `GS r` of earlier jobs that are still to come, as far as is known; some may be lost.
+    pub(super) owed: u32,
+    /// How often `GS r` was asked in vain before it was ever answered; `None` once it was.
+    pub(super) in_vain: Option<u32>,
     names: VecDeque<[u8; 4]>,
     name: u32,
     stop: Arc<AtomicBool>,
@@ -121,7 +129,9 @@ impl Session {
             lies: false,
             quiet: 0,
             torn: false,
-            owed: false,
+            // The process before may have left one.
+            owed: 1,
+            in_vain: Some(0),
             names: VecDeque::new(),
             name,
             stop,
@@ -400,6 +410,16 @@ impl Session {
         !self.lies && (asked || self.port_well)
     }
 
+    /// Whether a reply to `GS r` may be hoped for, and trouble seen meanwhile.
+    pub(super) fn may_answer_in_order(&self) -> bool {
+        self.profile.answers(Question::Gsr)
+            && !self.profile.answers(Question::Gsh)
+            && self.can_be_asked()
+            && self.answered
+            && self.owed <= OWED_MAX
+            && self.in_vain.is_none_or(|times| times < IN_VAIN_MAX)
+    }
+
     /// Whether silence means that something is wrong.
     pub(super) fn must_answer(&self) -> bool {
         (self.profile.proven || self.answered) && self.noise() == 0 && self.can_be_asked()
@@ -418,6 +438,9 @@ impl Session {
             Ok(Some(condition)) => match condition.trouble() {
                 Some(trouble) => Err(trouble.to_owned()),
                 None => {
+                    if self.owed > 0 && self.may_answer_in_order() && self.collect().is_err() {
+                        self.hang_up();
+                    }
                     self.well_at = self.opened().ok().map(|link| link.now());
                     Ok(condition.warning().unwrap_or(""))
                 }

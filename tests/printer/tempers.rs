@@ -284,18 +284,15 @@ fn a_terminal_device_is_printed_on_unplugged_and_taken_up_again() {
             waits: waits(),
             ..Settings::default()
         };
-        let mut shop = Shop::open(settings.clone());
-        if kind == Kind::Serial {
-            shop.report(false, "未找到");
-            assert!(matches!(shop.print(1, Copy::Original), PrintOutcome::NotStarted(_)));
-        } else {
-            // A file that is not there would be made.
-            drop(shop);
-            let _ = std::fs::remove_file(&stable);
-            shop = Shop { devices: Vec::new(), ..plug_and_open(&settings, &machine, &stable) };
+        if kind == Kind::File {
+            // A path that is not there would become a file.
+            let mut shop = plug_and_open(&settings, &machine, &stable);
             assert_eq!(shop.print(1, Copy::Original), PrintOutcome::Printed);
             continue;
         }
+        let mut shop = Shop::open(settings);
+        shop.report(false, "未找到");
+        assert!(matches!(shop.print(1, Copy::Original), PrintOutcome::NotStarted(_)));
         for job in [1, 2] {
             let (path, other, plugged) = terminal(&machine);
             let _ = std::fs::remove_file(&stable);
