@@ -8,12 +8,13 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Instant;
 
 use crate::input::{Inbox, JobId};
-use crate::receipt::{Bitmap, Paper, Receipt, Template, template};
+use crate::receipt::{Paper, Receipt, Template, template};
 
 mod confirm;
 pub mod escpos;
 mod file;
 pub mod link;
+mod logo;
 mod network;
 pub mod profile;
 mod serial;
@@ -140,7 +141,7 @@ impl Settings {
             let picture = std::fs::read(&place)
                 .map_err(|error| named(&format!("logo {}: {error}", place.display())))
                 .and_then(|bytes| {
-                    Bitmap::from_png(&bytes).map_err(|e| named(&format!("logo {}: {e}", place.display())))
+                    logo::read(&bytes).map_err(|e| named(&format!("logo {}: {e}", place.display())))
                 })?;
             if picture.width() > dots {
                 return Err(named(&format!(

@@ -256,9 +256,12 @@ mod tests {
         let receipt = layout::tests::receipt();
         for (columns, dots) in [(32, 384), (42, 512), (48, 576)] {
             let paper = Paper { columns, dots, template: Template::default() };
-            let picture = Bitmap::from_png(&paper.png(&receipt)).unwrap();
+            let lines = crate::receipt::layout(&receipt, columns, &paper.template);
+            let picture = paint(&lines, columns, dots);
             assert_eq!(picture.width(), dots);
             assert!(picture.height() > 500 && ink(&picture) > 5000);
+            // The width stands in the first chunk of a PNG, behind its signature, length and name.
+            assert_eq!(paper.png(&receipt)[16..20], (dots as u32).to_be_bytes());
         }
     }
 }
