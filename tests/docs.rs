@@ -1,6 +1,5 @@
 //! Holds the documents against the program: every link leads somewhere, every command and every path exists.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
