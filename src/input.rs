@@ -3,7 +3,7 @@
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::ids::{PaymentCode, SaleId};
-use crate::payment::{Answer, Asked, ReversalAnswer};
+use crate::payment::{Answer, ReversalAnswer};
 use crate::sale::{NewSale, Sale};
 use crate::time::Timestamp;
 
@@ -19,8 +19,10 @@ pub enum Input {
     Device(Device),
     /// A print job ended, one way or another.
     Print(Printed),
-    /// A pay or query request is over.
-    Answered(SaleId, u8, Asked, Answer),
+    /// The pay request of an attempt is over.
+    Answered(SaleId, u8, Answer),
+    /// A query of an attempt is over; the number is the one that it was asked with.
+    Queried(SaleId, u8, u64, Answer),
     /// A reverse request is over.
     Reversed(SaleId, u8, ReversalAnswer),
     /// Somebody asks for something.

@@ -15,7 +15,7 @@ use micropayd::input::{Command, Input, PrintOutcome, Printed, Scan};
 use micropayd::journal::{self, Journal};
 use micropayd::money::Amount;
 use micropayd::payment::cashier::{Language, told};
-use micropayd::payment::{Asked, Cause, Policy, SalePhase};
+use micropayd::payment::{Cause, Policy, SalePhase};
 use micropayd::printer::Job;
 use micropayd::receipt::{Copy, Receipt};
 use micropayd::sale::{NewSale, ReceiptState, Sale};
@@ -238,11 +238,11 @@ impl<'a> Shop<'a> {
                     let sent = self.pay_requests.entry(number).or_default();
                     *sent = (sent.0 + 1, self.now);
                     let call = self.gateway.pay(&order, code);
-                    self.send(call, Api::Micropay, move |a| Input::Answered(id, n, Asked::Pay, a));
+                    self.send(call, Api::Micropay, move |a| Input::Answered(id, n, a));
                 }
-                Act::Query(id, n, order) => {
+                Act::Query(id, n, order, number) => {
                     let call = self.gateway.query(&order);
-                    self.send(call, Api::Orderquery, move |a| Input::Answered(id, n, Asked::Query, a));
+                    self.send(call, Api::Orderquery, move |a| Input::Queried(id, n, number, a));
                 }
                 Act::Reverse(id, n, order) => {
                     self.not_too_soon(&order);

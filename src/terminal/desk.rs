@@ -11,7 +11,7 @@ use crate::input::{Opened, Refused, Remark, Scan, Status};
 use crate::journal::{self, Entry, Journal, JournalError};
 use crate::money::Amount;
 use crate::payment::cashier::{Language, told};
-use crate::payment::{Answer, Event, Payment, Policy, ReversalAnswer, SalePhase};
+use crate::payment::{Answer, Asked, Event, Payment, Policy, ReversalAnswer, SalePhase};
 use crate::printer::Job;
 use crate::sale::{NewSale, ReceiptState, Records, Sale};
 use crate::terminal::codes::RecentCodes;
@@ -65,8 +65,8 @@ impl Setup {
 pub enum Act {
     /// Send the one pay request of this attempt, and report the answer.
     Pay(SaleId, u8, Order, PaymentCode),
-    /// Ask for this attempt's state, and report the answer.
-    Query(SaleId, u8, Order),
+    /// Ask for this attempt's state, and report the answer with this number.
+    Query(SaleId, u8, Order, u64),
     /// Ask to reverse this attempt, and report the answer.
     Reverse(SaleId, u8, Order),
     /// Make sure that the pay request will not wait for a handshake.
@@ -93,6 +93,7 @@ pub struct Desk {
     pub(super) journal_trouble: Option<String>,
     pub(super) jobs: super::printing::Jobs,
     pub(super) acts: Vec<Act>,
+    pub(super) queries: super::keeping::Queries,
     recent: RecentCodes,
     devices: Vec<(Device, Timestamp)>,
     gateway: Option<(bool, Timestamp)>,
@@ -124,6 +125,7 @@ impl Desk {
             journal_trouble: None,
             jobs: super::printing::Jobs::default(),
             acts: Vec::new(),
+            queries: super::keeping::Queries::default(),
             recent: RecentCodes::default(),
             devices: Vec::new(),
             gateway: None,
@@ -162,10 +164,11 @@ impl Desk {
             }
             Input::Device(device) => self.device(device, now),
             Input::Print(printed) => self.printed(printed, now),
-            Input::Answered(id, attempt, to, answer) => {
+            Input::Answered(id, attempt, answer) => {
                 self.heard(&answer, now);
-                self.event(&id, Event::Answered { attempt, to, answer }, now);
+                self.event(&id, Event::Answered { attempt, to: Asked::Pay, answer }, now);
             }
+            Input::Queried(id, attempt, number, answer) => self.queried(&id, attempt, number, answer, now),
             Input::Reversed(id, attempt, answer) => {
                 self.heard_reversal(&answer, now);
                 self.event(&id, Event::Reversed { attempt, answer }, now);
@@ -419,7 +422,7 @@ impl Desk {
         self.acts.push(Act::Tell(Notice::Device(device)));
     }
 
-    fn heard(&mut self, answer: &Answer, now: Timestamp) {
+    pub(super) fn heard(&mut self, answer: &Answer, now: Timestamp) {
         match answer {
             Answer::NeverSent(cause) | Answer::Unknown(cause) => self.line(Some(cause), now),
             Answer::Paid(_)

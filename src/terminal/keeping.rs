@@ -1,12 +1,13 @@
 //! Step, append, effects: the order that nothing in the terminal may break. What cannot be kept has no effect; it is
 //! tried again until it can.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ids::{PaymentCode, SaleId};
 use crate::input::{JobId, Notice, Refused};
 use crate::journal::{Durability, Entry, JobChange, JournalError};
-use crate::payment::{Effect, Event, step};
+use crate::payment::{Answer, Asked, Effect, Event, step};
 use crate::sale::{ReceiptState, Sale};
 use crate::terminal::desk::{Act, Desk};
 use crate::terminal::words;
@@ -15,7 +16,40 @@ use crate::time::Timestamp;
 /// Between attempts to write to a journal that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Numbers the queries, so that the answer to an older one can be told from the newest.
+#[derive(Default)]
+pub(super) struct Queries {
+    asked: u64,
+    newest: BTreeMap<(SaleId, u8), u64>,
+}
+
+impl Queries {
+    fn next(&mut self, id: &SaleId, attempt: u8) -> u64 {
+        self.asked += 1;
+        self.newest.insert((id.clone(), attempt), self.asked);
+        self.asked
+    }
+
+    /// Whether this is the newest query of the attempt; nothing more is expected of it then.
+    fn ends(&mut self, id: &SaleId, attempt: u8, number: u64) -> bool {
+        let newest = (id.clone(), attempt);
+        let ends = self.newest.get(&newest) == Some(&number);
+        if ends {
+            self.newest.remove(&newest);
+        }
+        ends
+    }
+}
+
 impl Desk {
+    /// The answer to a query. What an older one found may be from before the request arrived: it proves nothing now.
+    pub(super) fn queried(&mut self, id: &SaleId, attempt: u8, number: u64, answer: Answer, now: Timestamp) {
+        self.heard(&answer, now);
+        if self.queries.ends(id, attempt, number) {
+            self.event(id, Event::Answered { attempt, to: Asked::Query, answer }, now);
+        }
+    }
+
     /// An event that nobody waits for: if it cannot be kept, it waits its turn.
     pub(super) fn event(&mut self, id: &SaleId, event: Event, now: Timestamp) {
         if self.stuck.iter().any(|(stuck, _)| stuck == id) {
@@ -94,7 +128,10 @@ impl Desk {
                         self.acts.push(Act::Pay(id.clone(), n, Self::order(sale, n), code));
                     }
                 }
-                Effect::Query(n) => self.acts.push(Act::Query(id.clone(), n, Self::order(sale, n))),
+                Effect::Query(n) => {
+                    let number = self.queries.next(id, n);
+                    self.acts.push(Act::Query(id.clone(), n, Self::order(sale, n), number));
+                }
                 Effect::Reverse(n) => self.acts.push(Act::Reverse(id.clone(), n, Self::order(sale, n))),
                 // Its job is committed together with the step.
                 Effect::Receipt(_) => {}

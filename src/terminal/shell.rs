@@ -7,7 +7,6 @@ use tokio::sync::mpsc::error::TrySendError;
 use crate::gateway::http::Http;
 use crate::gateway::{Call, Gateway, Outcome};
 use crate::input::{Inbox, Input, Notices, PrintOutcome, Printed};
-use crate::payment::Asked;
 use crate::printer::{Job, Printer};
 use crate::terminal::desk::Act;
 
@@ -27,11 +26,11 @@ impl Shell {
             match act {
                 Act::Pay(id, n, order, code) => {
                     let call = self.gateway.pay(&order, code);
-                    self.call(call, move |answer| Input::Answered(id, n, Asked::Pay, answer));
+                    self.call(call, move |answer| Input::Answered(id, n, answer));
                 }
-                Act::Query(id, n, order) => {
+                Act::Query(id, n, order, number) => {
                     let call = self.gateway.query(&order);
-                    self.call(call, move |answer| Input::Answered(id, n, Asked::Query, answer));
+                    self.call(call, move |answer| Input::Queried(id, n, number, answer));
                 }
                 Act::Reverse(id, n, order) => {
                     let call = self.gateway.reverse(&order);
