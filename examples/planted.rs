@@ -100,7 +100,7 @@ fn main() -> anyhow::Result<ExitCode> {
 
 /// Copies what git knows of, so that the copy is what a clone would be, with what is not committed yet.
 fn copy(home: &Path) -> anyhow::Result<PathBuf> {
-    let copy = home.join("target/planted");
+    let copy = home.join("target/planted/copy");
     let _ = fs::remove_dir_all(&copy);
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -141,8 +141,8 @@ fn run(copy: &Path, test: &[String]) -> anyhow::Result<Fate> {
         // It would see every bug at once: the place is taken.
         .args(["--", "--skip", "every_planted_bug_has_its_place"])
         .current_dir(copy)
-        // The dependencies are the same: they need not be built again.
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target"))
+        // Of its own, or the repository's tests would meet the copy's library.
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/planted/build"))
         .env_remove("UPDATE")
         .output()
         .context("cannot run timeout and cargo")?;
