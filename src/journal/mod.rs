@@ -24,7 +24,7 @@
 //! commonly within half a minute, and is synced with each checkpoint, start and end. Steps that were not synced
 //! ([`Durability::ProcessEnd`]) can be lost in a power cut by their nature; [`Opened::unsynced_lost`] says when.
 //!
-//! **What is done about it.** Nothing by itself: a damaged journal refuses to open and is left as it is. [`restore`] is a
+//! **What is done about it.** Nothing by itself: a damaged journal refuses to open and is left as it is. [`restore()`] is a
 //! person's act; it builds the journal from the newest copy that is whole and from the rows that still follow, and keeps
 //! the damaged files. After a write or a sync has failed once nothing more is written until the next start, since a
 //! later success would say nothing about the earlier rows. A full disk is no failure: what was begun is concluded in

@@ -23,7 +23,7 @@ pub struct SimulatorArgs {
     /// HTTPS, with a client certificate where the real gateway wants one
     #[arg(long)]
     pub tls: bool,
-    /// TOML file of what goes wrong: [[weather]] api = "micropay", fault = "lost_after", times = 1
+    /// TOML file of what goes wrong: `[[weather]]` api = "micropay", fault = "lost_after", times = 1
     #[arg(long, value_name = "FILE")]
     pub weather: Option<PathBuf>,
     /// The same seed issues the same codes and has the same weather

@@ -3,7 +3,7 @@
 //! It is an examiner, so it shares no protocol code with the gateway room. Two ways in:
 //!
 //! - [`Simulator`]: HTTP or HTTPS on a socket, what `micropayd simulator` and the demo run, and tests in this process.
-//! - [`Front`](front::Front) and [`World`](world::World): the same gateway without sockets, clocks or threads, told the time
+//! - [`front::Front`] and [`world::World`]: the same gateway without sockets, clocks or threads, told the time
 //!   with each call, for tests that need millions of payments.
 
 pub mod answers;
