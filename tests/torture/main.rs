@@ -5,10 +5,18 @@
 //! |---|---|
 //! | `cargo test --test torture` | 300 random kills, and a little of everything else |
 //! | `TORTURE_KILLS=100000 TORTURE_SEED=1 cargo test --release --test torture kill -- --nocapture` | as many as asked for |
+//! | `UPDATE_CRASH_POINTS=1 cargo test --test torture crash_point` | writes `docs/crash-points.md` anew |
 //! | `TORTURE_CALLS=all cargo test --release --test torture system_call -- --nocapture` | a kill at every system call of every scenario |
 
+// The tracer reads registers, which each kind of processor names in its own way.
+#[cfg(target_arch = "x86_64")]
+mod calls;
 mod kills;
+mod lives;
+mod points;
 mod shop;
+#[cfg(target_arch = "x86_64")]
+mod tracer;
 
 /// A number from the environment.
 fn number(name: &str, default: u64) -> u64 {
