@@ -31,7 +31,10 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/crash-points.md");
 /// From the crash to the next start.
 const DEAD: Duration = Duration::from_secs(20);
 
-const STORIES: [(&str, Mood, &[(Where, Fault)]); 4] = [
+/// A title, the customer, and what goes wrong once.
+type Story = (&'static str, Mood, &'static [(Where, Fault)]);
+
+const STORIES: [Story; 4] = [
     ("The customer types a password and pays", Mood::Password, &[]),
     ("Paid, but the answer is lost", Mood::Pay, &[(Where::Micropay, Fault::LostAfter)]),
     ("The customer walks away", Mood::WalkAway, &[]),

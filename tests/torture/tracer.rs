@@ -99,6 +99,7 @@ const UNSEEN: &[libc::c_long] = &[
 
 /// Runs `program` until it ends or begins its `at`-th call with an effect. `pid` is set as soon as there is one. Only
 /// the thread that calls this may wait for the process.
+#[expect(clippy::zombie_processes, reason = "the loop below waits for every thread of it")]
 pub fn live(program: &Path, configuration: &Path, log: File, at: u64, pid: &AtomicI32) -> Life {
     let mut command = Command::new(program);
     command
