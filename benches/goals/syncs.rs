@@ -96,7 +96,7 @@ fn between_scan_and_request(trace: &str) -> (usize, usize) {
     let mut open: Option<usize> = None;
     for line in trace.lines() {
         let text = call(line.trim_start());
-        if text.contains(r#""\r", 4096) = 1"#) {
+        if text.contains(r#"\r", 4096) = "#) {
             open = Some(0);
         } else if let Some(so_far) = &mut open {
             let sends =
