@@ -39,13 +39,14 @@ pub fn compared(
     permille: usize,
     limit: f64,
 ) -> Row {
-    let ratio = ratio(at(ours, permille), at(floor, permille));
+    let [ratio, middle] = [permille, 500].map(|share| ratio(at(ours, share), at(floor, share)));
+    let also = if permille == 500 { String::new() } else { format!(", p50 {middle:.2}") };
     Row {
         goal,
         what: what.into(),
         ours: both(ours),
         floor: both(floor),
-        ratio: format!("{ratio:.2} ≤ {limit}"),
+        ratio: format!("{ratio:.2} ≤ {limit}{also}"),
         met: Some(ratio <= limit),
     }
 }
