@@ -14,7 +14,7 @@ use micropayd::input::{Command, Input, PrintOutcome, Printed, Scan};
 use micropayd::journal::{self, Journal};
 use micropayd::money::Amount;
 use micropayd::payment::cashier::{Language, told};
-use micropayd::payment::{Asked, Cause, Policy, SalePhase};
+use micropayd::payment::{Cause, Policy, SalePhase};
 use micropayd::printer::Job;
 use micropayd::receipt::Copy;
 use micropayd::sale::{NewSale, Sale};
@@ -141,14 +141,14 @@ impl Life<'_> {
                 Act::Pay(id, n, order, code) => {
                     let call = self.gateway.pay(&order, code);
                     let answer = self.send(call, Api::Micropay);
-                    let input = Input::Answered(id, n, Asked::Pay, answer);
+                    let input = Input::Answered(id, n, answer);
                     self.queue.push_back(("the gateway's answer to pay".to_owned(), input));
                     "the pay request"
                 }
-                Act::Query(id, n, order) => {
+                Act::Query(id, n, order, number) => {
                     let call = self.gateway.query(&order);
                     let answer = self.send(call, Api::Orderquery);
-                    let input = Input::Answered(id, n, Asked::Query, answer);
+                    let input = Input::Queried(id, n, number, answer);
                     self.queue.push_back(("the gateway's answer to the query".to_owned(), input));
                     "a query"
                 }

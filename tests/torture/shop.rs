@@ -295,7 +295,9 @@ impl Shop {
                         self.ensure(cancelled.is_ok(), || format!("cancel {id}: {cancelled:?}"));
                     }
                     _ if sale.payment.is_open() => resting = false,
-                    _ if matches!(sale.receipt, ReceiptState::Sending) => resting = false,
+                    _ if matches!(sale.receipt, ReceiptState::Queued | ReceiptState::Sending) => {
+                        resting = false
+                    }
                     _ => {}
                 }
             }
