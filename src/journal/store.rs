@@ -77,6 +77,8 @@ impl Store {
         }
         // Checkpoints are for idle moments; in a commit they would make a customer wait.
         self.conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+        // What the log needed while a long read (the day's copy) held it up is given back.
+        self.conn.pragma_update_and_check(None, "journal_size_limit", 16 << 20, |_| Ok(()))?;
         Ok(())
     }
 
