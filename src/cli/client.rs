@@ -1,5 +1,6 @@
 //! Speaks to the running daemon, over its Unix socket or its address. Never sends a request twice by itself.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use crate::config;
 
 /// The socket of the service when the environment names no other.
 const SOCKET: &str = "/run/micropayd/api.sock";
+
+/// What a request over the socket says of its host.
+const OVER_SOCKET: &str = "http://micropayd";
 
 /// The daemon answers at once, or is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -32,6 +36,9 @@ pub struct Where {
     /// A file with the token that the daemon wants beyond this machine
     #[arg(long, env = "MICROPAYD_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Certificates (PEM) that are trusted beside the system's, for a daemon with a certificate of its own
+    #[arg(long, env = "MICROPAYD_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 /// A way to the daemon.
@@ -86,12 +93,15 @@ impl Where {
             .connect_timeout(CONNECT_WITHIN)
             .http1_only();
         let (builder, base) = match &place {
-            Place::Socket(path) => (builder.unix_socket(path.as_path()), "http://micropayd".to_owned()),
+            Place::Socket(path) => (builder.unix_socket(path.as_path()), OVER_SOCKET.to_owned()),
             Place::Address(url) => (builder, url.trim_end_matches('/').to_owned()),
         };
         // Without TLS there is no need for the system's roots, which a small machine may not have.
-        let builder =
-            if base.starts_with("https:") { builder } else { builder.tls_certs_only(std::iter::empty()) };
+        let builder = if !base.starts_with("https:") {
+            builder.tls_certs_only(std::iter::empty())
+        } else {
+            builder.tls_certs_merge(self.roots()?)
+        };
         let token = match &self.token_file {
             None => None,
             Some(file) => {
@@ -100,11 +110,24 @@ impl Where {
                 Some(Zeroizing::new(text.trim().to_owned()))
             }
         };
+        if token.is_some() && !is_private(&base) {
+            let text = "token would be sent in the clear\nhelp: name the daemon as https://";
+            return Err(Failure::Usage(text.to_owned()).into());
+        }
         let shown = match place {
             Place::Socket(path) => path.display().to_string(),
             Place::Address(url) => url,
         };
         Ok(Client { http: builder.build()?, base, shown, token })
+    }
+
+    fn roots(&self) -> anyhow::Result<Vec<reqwest::Certificate>> {
+        let Some(file) = &self.ca_file else { return Ok(Vec::new()) };
+        let wrong = |what: String| Failure::Usage(format!("{} {what}", file.display()));
+        let pem = std::fs::read(file).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let roots = reqwest::Certificate::from_pem_bundle(&pem)
+            .map_err(|error| wrong(format!("is not PEM: {error}")))?;
+        Ok(roots)
     }
 
     fn place(&self, context: &Context) -> Place {
@@ -131,6 +154,14 @@ impl Where {
         let listen = config::listen_of(Path::new(config::DEFAULT_PATH)).unwrap_or(config::LISTEN);
         Place::Address(format!("http://{listen}"))
     }
+}
+
+/// Whether nobody on the way can read along: TLS, this machine, or the socket.
+fn is_private(base: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(base) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    url.scheme() == "https" || loopback || base == OVER_SOCKET
 }
 
 enum Place {
@@ -217,4 +248,32 @@ pub fn escaped(text: &str) -> String {
         }
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_only_where_nobody_reads_along() {
+        for private in [
+            OVER_SOCKET,
+            "https://till.example",
+            "http://127.0.0.1:7780",
+            "http://localhost",
+            "http://[::1]:1",
+        ] {
+            assert!(is_private(private), "{private}");
+        }
+        for public in ["http://10.0.0.7:7780", "http://localhost.example", "http://127.0.0.1.example", "till"]
+        {
+            assert!(!is_private(public), "{public}");
+        }
+    }
+
+    #[test]
+    fn what_people_type_is_one_segment_of_a_path() {
+        assert_eq!(escaped("T01-a/../b?c"), "T01-a%2F..%2Fb%3Fc");
+        assert_eq!(escaped("单"), "%E5%8D%95");
+    }
 }

@@ -168,6 +168,53 @@ fn a_second_daemon_on_the_same_journal_is_refused_and_names_the_first() {
 }
 
 #[test]
+fn with_a_certificate_that_ended_the_daemon_runs_and_takes_no_sale() {
+    let mut rig = Rig::new();
+    rig.certificate(2025);
+    let files = format!(
+        "client_cert_file = {:?}\nclient_key_file = {:?}\n[policy]\n",
+        rig.path("cert.pem"),
+        rig.path("key.pem")
+    );
+    rig.configure("[policy]\n", &files);
+    rig.start();
+    let refused = rig.run(&["pay", "1", "--code", &rig.code("pay", 0.0)]);
+    assert_eq!(refused.status.code(), Some(1), "{}", err(&refused));
+    assert!(err(&refused).contains("client_cert_file ended on 2025-01-01"), "{}", err(&refused));
+    assert_eq!(rig.json(&["list"])["payments"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn beyond_loopback_a_token_and_tls_are_wanted() {
+    let mut rig = Rig::new();
+    rig.certificate(2040);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let token = "0123456789abcdef0123456789abcdef";
+    std::fs::write(rig.path("token"), format!("{token}\n")).unwrap();
+    let api = format!(
+        "listen = \"0.0.0.0:{port}\"\ntls_cert_file = {:?}\ntls_key_file = {:?}\ntokens = [{token:?}]\n",
+        rig.path("cert.pem"),
+        rig.path("key.pem")
+    );
+    rig.configure("listen = \"127.0.0.1:0\"\n", &api);
+    rig.start();
+    let of = |name: &str| rig.path(name).to_str().unwrap().to_owned();
+    let (url, roots, token_file) = (format!("https://127.0.0.1:{port}"), of("cert.pem"), of("token"));
+    let list = ["list", "--api", &url];
+
+    let good = rig.run(&[&list[..], &["--ca-file", &roots, "--token-file", &token_file]].concat());
+    assert_eq!(good.status.code(), Some(0), "{}", err(&good));
+    let bare = rig.run(&[&list[..], &["--ca-file", &roots]].concat());
+    assert_eq!(bare.status.code(), Some(1), "{}", err(&bare));
+    assert!(!out(&bare).contains("no payments"));
+    let untrusted = rig.run(&[&list[..], &["--token-file", &token_file]].concat());
+    assert_eq!(untrusted.status.code(), Some(69), "{}", err(&untrusted));
+    let plain = rig.run(&["list", "--api", &format!("http://127.0.0.1:{port}"), "--token-file", &token_file]);
+    assert_ne!(plain.status.code(), Some(0));
+    assert!(!rig.log().contains(token));
+}
+
+#[test]
 fn no_code_and_no_key_is_in_any_file_whatever_is_logged() {
     let mut rig = Rig::new();
     rig.start();

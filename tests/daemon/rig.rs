@@ -79,6 +79,25 @@ impl Rig {
         self.gateway[key].as_str().unwrap().to_owned()
     }
 
+    /// Replaces a part of the configuration; `from` must occur once.
+    pub fn configure(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.path("c.toml")).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        std::fs::write(self.path("c.toml"), text.replace(from, to)).unwrap();
+        std::fs::set_permissions(self.path("c.toml"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Makes `cert.pem` and `key.pem` for this machine, ending in this year.
+    pub fn certificate(&self, ends: i32) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(ends, 1, 1);
+        std::fs::write(self.path("cert.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(self.path("key.pem"), key.serialize_pem()).unwrap();
+        std::fs::set_permissions(self.path("key.pem"), std::fs::Permissions::from_mode(0o400)).unwrap();
+    }
+
     /// Starts the daemon as its service manager would, and waits until it is ready.
     pub fn start(&mut self) {
         self.daemon = Some(Process(self.command().spawn().unwrap()));
