@@ -123,8 +123,8 @@ pub fn point_of_sale(table: &mut Table, gateway: &Gateway, scanner: &Scanner) ->
         Ok("18 and 24 digits, AIM identifier in its own field".to_owned())
     });
     table.row("HID-POS: two reports", || {
-        scanner.report(b"]Q1", CODE[..10].as_bytes(), true)?;
-        scanner.report(b"]Q1", CODE[10..].as_bytes(), false)?;
+        scanner.report(b"]Q1", &CODE.as_bytes()[..10], true)?;
+        scanner.report(b"]Q1", &CODE.as_bytes()[10..], false)?;
         reader.code(CODE).map(|()| String::new())
     });
     table.row("HID-POS: AIM identifier and CR in the data", || {
@@ -132,7 +132,7 @@ pub fn point_of_sale(table: &mut Table, gateway: &Gateway, scanner: &Scanner) ->
         reader.code(LONG).map(|()| String::new())
     });
     table.row("HID-POS: unplugged between two reports, then replugged", || {
-        scanner.report(b"]Q1", CODE[..10].as_bytes(), true)?;
+        scanner.report(b"]Q1", &CODE.as_bytes()[..10], true)?;
         replug(scanner, &reader)
     });
     many(table, "HID-POS", &reader, |code| scanner.scan(code));

@@ -126,7 +126,7 @@ pub fn habits(table: &mut Table, gateway: &Gateway, keyboard: &Scanner, other: &
     table.row("scanner unplugged in the middle of a scan while a sale waits", || {
         let code = gateway.code("pay")?;
         let id = daemon.open(400)?;
-        other.report(b"]Q1", code[..10].as_bytes(), true)?;
+        other.report(b"]Q1", &code.as_bytes()[..10], true)?;
         other.pull()?;
         std::thread::sleep(Duration::from_millis(2500));
         let plugged = Instant::now();
