@@ -11,7 +11,7 @@ use micropayd::gateway::wechat::{self, Wechat};
 use micropayd::gateway::{Call, Gateway, Outcome, Request};
 use micropayd::ids::{PaymentCode, SaleId};
 use micropayd::input::{Command, Input, PrintOutcome, Printed, Scan};
-use micropayd::journal::{self, Journal};
+use micropayd::journal::{self, Journal, JournalError};
 use micropayd::money::Amount;
 use micropayd::payment::cashier::{Language, told};
 use micropayd::payment::{Cause, Policy, SalePhase};
@@ -67,7 +67,17 @@ impl Life<'_> {
 
     fn boot(&mut self) -> Vec<Act> {
         let settings = journal::Settings { dir: self.dir.to_owned() };
-        let opened = Journal::open(&settings, &"T01".parse().unwrap()).expect("the journal opens");
+        // Another test of this process that is just starting a daemon holds our lock until its child has become one.
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        let opened = loop {
+            match Journal::open(&settings, &"T01".parse().unwrap()) {
+                Ok(opened) => break opened,
+                Err(JournalError::InUse { .. }) if std::time::Instant::now() < until => {
+                    std::thread::yield_now()
+                }
+                Err(error) => panic!("the journal opens: {error}"),
+            }
+        };
         let setup = Setup {
             terminal: "T01".parse().unwrap(),
             store_name: "朝阳门店".to_owned(),
