@@ -181,7 +181,7 @@ fn run(seed: u64, tally: &mut Tally) {
             .filter(|(place, _)| {
                 // The mark is three lines; one that the end of the paper fell into is garbled, the others are not.
                 let marked = |item: &Item| match item {
-                    Item::Text(text, true) => ["【可能重复】", "MAY BE A SECOND"].contains(&text.trim()),
+                    Item::Text(text, _) => text.contains("【可能重复】") || text.contains("MAY BE A SECOND"),
                     _ => false,
                 };
                 !items[place.saturating_sub(5)..*place].iter().any(marked)
