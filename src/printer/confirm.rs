@@ -260,6 +260,8 @@ impl Session {
             }
             if self.opened().is_ok_and(|link| link.now() >= next_look) {
                 let Ok(condition) = self.examine() else { continue };
+                // A look that is not answered has not seen that it prints.
+                halted |= condition.is_none();
                 let seen = condition.and_then(|condition| condition.trouble());
                 if seen != trouble {
                     tell(seen.unwrap_or(""));
