@@ -44,14 +44,17 @@ impl Failure {
     }
 }
 
-/// Sends `post` to `host` and gives the body of the answer, whose status was 200.
+/// Sends `post` to `host` on a connection that is open by `connect_by`, and gives the body of the answer, whose status was
+/// 200.
 pub async fn ask(
     connector: &Connector,
     host: &Host,
     post: &Post,
+    connect_by: Instant,
     timeout: Duration,
 ) -> Result<Vec<u8>, Failure> {
     let deadline = Instant::now() + timeout;
+    let connect_by = connect_by.min(deadline);
     let certificate = host.is_tls() && post.client_certificate;
     if certificate && connector.identity().is_none() {
         return Err(Failure::unsent(Cause::ClientCertificate));
@@ -60,16 +63,13 @@ pub async fn ask(
         let mut kept = host.take(certificate).await;
         if kept.is_none() && !certificate {
             // One may just be on its way, and is further than a new one would be.
-            let _ = timeout_at(deadline, host.warming()).await;
+            let _ = timeout_at(connect_by, host.warming()).await;
             kept = host.take(certificate).await;
         }
         let reused = kept.is_some();
         let mut sender = match kept {
             Some(sender) => sender,
-            None => {
-                let opened = timeout_at(deadline, connector.open(host, certificate)).await;
-                opened.unwrap_or(Err(Cause::Connect)).map_err(Failure::unsent)?
-            }
+            None => connector.open(host, certificate, connect_by).await.map_err(Failure::unsent)?,
         };
         let request = request(host, post).ok_or(Failure::unsent(Cause::Field("body")))?;
         let response = match timeout_at(deadline, sender.try_send_request(request)).await {

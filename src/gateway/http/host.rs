@@ -35,7 +35,8 @@ const KEPT: usize = 2;
 /// How long a kept connection may take to say that it is ready; longer, and it is not.
 const READY_WITHIN: Duration = Duration::from_millis(50);
 
-/// How long a resolver may take while there is an address that worked before.
+/// How long a resolver may take at most while there is an address that worked before: half of the time, and no longer than
+/// this.
 const RESOLVER_PATIENCE: Duration = Duration::from_secs(1);
 /// Between attempts at the addresses of a host (RFC 8305 recommends 250 ms), and how many are tried.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -162,13 +163,12 @@ impl Host {
     }
 
     /// The host's addresses. If the resolver fails or takes long, the one that worked last.
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, Cause> {
+    async fn addresses(&self, deadline: Instant) -> Result<Vec<SocketAddr>, Cause> {
         let good = *self.good();
+        let patience = RESOLVER_PATIENCE.min((deadline - Instant::now()) / 2);
         let asked = lookup_host((self.name.as_str(), self.port));
         let found = match good {
-            Some(_) => timeout(RESOLVER_PATIENCE, asked)
-                .await
-                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+            Some(_) => timeout(patience, asked).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
             None => asked.await,
         };
         let mut addresses: Vec<SocketAddr> = match found {
@@ -205,10 +205,14 @@ impl Connector {
         self.tls.identity()
     }
 
-    /// Opens a connection within the time allowed. Whatever the cause of a failure, no request was on it.
-    pub async fn open(&self, host: &Host, certificate: bool) -> Result<Connection, Cause> {
-        let deadline = Instant::now() + self.timeout;
-        let addresses = match tokio::time::timeout_at(deadline, host.addresses()).await {
+    /// How long a call may spend on connections, all hosts together.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Opens a connection before `deadline`. Whatever the cause of a failure, no request was on it.
+    pub async fn open(&self, host: &Host, certificate: bool, deadline: Instant) -> Result<Connection, Cause> {
+        let addresses = match tokio::time::timeout_at(deadline, host.addresses(deadline)).await {
             Ok(addresses) => addresses?,
             Err(_) => return Err(Cause::Dns),
         };

@@ -35,7 +35,7 @@ pub struct Settings {
     pub roots: Vec<CertificateDer<'static>>,
     /// The merchant's certificate and its key.
     pub identity: Option<Identity>,
-    /// Name, TCP and TLS together.
+    /// Name, TCP and TLS together, shared by the hosts: after it, that nothing was sent is told.
     pub connect_timeout: Duration,
     /// A whole call to one host, connection and last byte of the answer included.
     pub request_timeout: Duration,
@@ -149,8 +149,9 @@ impl Http {
         // The bytes stay where the codec wrote them, and are wiped there when the last user is done.
         let post = Post { path, content_type, body: Bytes::from_owner(body), client_certificate };
         let mut worst: Option<Failure> = None;
-        for place in self.order() {
-            let failure = match self.ask(place, &post).await {
+        let began = Instant::now();
+        for (turn, place) in (1..).zip(self.order()) {
+            let failure = match self.ask(place, &post, self.connect_by(began, turn)).await {
                 Ok(body) => return read(200, &body),
                 Err(failure) => failure,
             };
@@ -174,14 +175,15 @@ impl Http {
     /// does nothing while [`is_warm`](Self::is_warm). A call that comes meanwhile waits for the connection instead of opening
     /// another. Failing here already moves the next call to another host.
     pub async fn warm(&self) {
-        for place in self.order() {
+        let began = Instant::now();
+        for (turn, place) in (1..).zip(self.order()) {
             let host = &self.hosts[place];
             // The second of two waits for the first, and finds its connection.
             let _turn = host.warming().await;
             if host.is_warm() {
                 return;
             }
-            match self.connector.open(host, false).await {
+            match self.connector.open(host, false, self.connect_by(began, turn)).await {
                 Ok(connection) => return host.keep(connection, false),
                 Err(cause) => self.failed(place, cause),
             }
@@ -193,8 +195,16 @@ impl Http {
         self.hosts[self.first()].is_warm()
     }
 
-    async fn ask(&self, place: usize, post: &Post) -> Result<Vec<u8>, Failure> {
-        let outcome = exchange::ask(&self.connector, &self.hosts[place], post, self.request_timeout).await;
+    /// Until when the `turn`-th host (from 1) may take to connect. The hosts share the time, so that a line that is down
+    /// altogether is known to be within it; what an earlier host leaves over, the later ones have.
+    fn connect_by(&self, began: Instant, turn: u32) -> Instant {
+        let share = self.connector.timeout() / u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
+        (began + share * turn).max(Instant::now() + share)
+    }
+
+    async fn ask(&self, place: usize, post: &Post, connect_by: Instant) -> Result<Vec<u8>, Failure> {
+        let host = &self.hosts[place];
+        let outcome = exchange::ask(&self.connector, host, post, connect_by, self.request_timeout).await;
         match &outcome {
             Ok(_) => self.answered(place),
             // Nothing that the host did.
