@@ -12,9 +12,9 @@ use micropayd::simulator::mood::Mood;
 use micropayd::simulator::weather::{Fault, Rule, Where};
 use tokio::time::sleep;
 
-use crate::number;
 use crate::shop::{Shop, play, program};
 use crate::tracer::{Life, live};
+use crate::{in_parallel, number};
 
 /// Points of the ordinary run, over all scenarios.
 const SAMPLE: u64 = 40;
@@ -179,17 +179,13 @@ async fn open(shop: &mut Shop) {
 }
 
 async fn scan(shop: &mut Shop, mood: Mood, after: u64) {
-    // The scanner is opened apart from the door, and a code that comes before is nobody's: through the API none is lost.
     let code = shop.customer(mood, Duration::from_millis(after));
-    let request = shop.stage.shop(reqwest::Method::POST, "/v1/scan");
-    let body = serde_json::json!({ "code": code }).to_string();
-    // Killed: the journal says what came of it.
-    drop(request.header("content-type", "application/json").body(body).send().await);
+    shop.scan(&code).await;
 }
 
 async fn cancel(shop: &Shop) {
     for id in shop.acknowledged.values() {
-        post(shop, &format!("/v1/payments/{id}/cancel")).await;
+        shop.cancel(id).await;
     }
 }
 
@@ -253,20 +249,4 @@ fn a_kill_at_any_system_call_loses_no_money() {
         kills.into_inner(),
         began.elapsed()
     );
-}
-
-/// Works through `items` with so many threads.
-fn in_parallel<T: Copy + Send + Sync>(workers: u64, items: Vec<T>, work: impl Fn(T) + Sync) {
-    let next = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some(item) =
-                    items.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).expect("an index"))
-                {
-                    work(*item);
-                }
-            });
-        }
-    });
 }

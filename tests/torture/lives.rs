@@ -94,7 +94,7 @@ fn a_polite_end_keeps_every_obligation() {
     println!("the slowest polite end took {slowest:?}");
 }
 
-async fn end_politely(shop: &Shop) -> Duration {
+pub async fn end_politely(shop: &Shop) -> Duration {
     let pid = i32::try_from(shop.stage.pid().await.expect("it runs")).expect("a pid");
     let began = Instant::now();
     let signal = nix::sys::signal::Signal::SIGTERM;

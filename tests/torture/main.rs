@@ -1,5 +1,5 @@
 //! The real binary against the simulated gateway, killed at random and at chosen system calls: the books, the paper and the
-//! cashier's words are held against the gateway's truth.
+//! cashier's words are held against the gateway's truth. And the real binary on a line and with a resolver that are broken.
 //!
 //! | command | does |
 //! |---|---|
@@ -11,14 +11,35 @@
 // The tracer reads registers, which each kind of processor names in its own way.
 #[cfg(target_arch = "x86_64")]
 mod calls;
+mod hosts;
 mod kills;
+mod line;
 mod lives;
+mod names;
 mod points;
 mod shop;
 #[cfg(target_arch = "x86_64")]
 mod tracer;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// A number from the environment.
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect(name))
+}
+
+/// Works through `items` with so many threads.
+fn in_parallel<T: Copy + Send + Sync>(workers: u64, items: Vec<T>, work: impl Fn(T) + Sync) {
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(item) =
+                    items.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).expect("an index"))
+                {
+                    work(*item);
+                }
+            });
+        }
+    });
 }

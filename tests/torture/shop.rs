@@ -12,12 +12,14 @@ use micropayd::cli::demo::stage::{Settings, Stage, Waits};
 use micropayd::ids::OrderNumber;
 use micropayd::journal;
 use micropayd::payment::{Phase, SalePhase};
-use micropayd::sale::{Filter, ReceiptState, Records, Sale};
+use micropayd::sale::{Filter, LifeStep, ReceiptState, Records, Sale};
 use micropayd::simulator::fields::Api;
 use micropayd::simulator::mood::Mood;
 use micropayd::simulator::world::{Offer, Rules};
 use serde_json::Value;
 use tokio::time::sleep;
+
+use crate::hosts::Host;
 
 /// Waits so short that a sale comes to rest in about two seconds. A code dies at the gateway well before the terminal
 /// takes "no such order" for an end, as in the real proportions (60 s and 65 s).
@@ -27,6 +29,9 @@ const WAITS: Waits = Waits {
     policy: "query_after = \"100ms\"\nquery_every = \"100ms\"\ngive_up_after = \"900ms\"\nreverse_after = \"300ms\"\n\
              reverse_every = \"100ms\"\ncode_life = \"1500ms\"\n",
 };
+/// What [`WAITS`] says of connections and calls.
+pub const CONNECT: Duration = Duration::from_millis(300);
+pub const REQUEST: Duration = Duration::from_millis(500);
 /// A code at the simulated gateway.
 pub const CODE_LIFE: Duration = Duration::from_millis(1200);
 /// Everything comes to rest within this when faults stop: code life, a reversal, two polls, and a busy machine.
@@ -56,13 +61,17 @@ struct Held {
 impl Shop {
     /// Sets up a shop; the daemon does not run yet.
     pub async fn open(seed: u64) -> Self {
+        Self::open_with(seed, program()).await
+    }
+
+    /// [`open`](Self::open) with something in front of the daemon.
+    pub async fn open_with(seed: u64, program: PathBuf) -> Self {
         let n = SHOPS.fetch_add(1, Ordering::Relaxed);
         let [_, _, high, low] = (n % 60_000 + 2).to_be_bytes();
         let api = SocketAddr::from(([127, 77, high, low], 7780));
         let dir = base().join(format!("micropayd-torture-{}-{n}", std::process::id()));
         let rules =
             Rules { code_life: CODE_LIFE, auto_revoke: Duration::from_millis(1000), ..Rules::default() };
-        let program = program();
         let settings = Settings { dir, program, api, waits: WAITS, seed, rules };
         let stage = Stage::set(settings).await.expect("the stage is set");
         let shop = Self {
@@ -98,7 +107,7 @@ impl Shop {
     }
 
     /// Panics with the story.
-    fn wrong(&self, what: &str) -> ! {
+    pub fn wrong(&self, what: &str) -> ! {
         let calls: Vec<String> = self
             .stage
             .gateway
@@ -124,6 +133,135 @@ impl Shop {
         if !holds {
             self.wrong(&what());
         }
+    }
+
+    /// Changes the daemon's configuration, for its next start: a line that is there, or a new one of `[policy]`.
+    pub fn configure(&self, key: &str, value: &str) {
+        let path = self.stage.configuration();
+        let text = std::fs::read_to_string(&path).expect("the configuration");
+        let line = format!("{key} = {value}\n");
+        let there = |old: &&str| old.starts_with(&format!("{key} ="));
+        let text = match text.lines().find(there) {
+            Some(old) => text.replace(&format!("{old}\n"), &line),
+            None => text.replace("[policy]\n", &format!("[policy]\n{line}")),
+        };
+        std::fs::write(&path, text).expect("the configuration is written");
+    }
+
+    /// Waits for a daemon that must get there on a busy machine, from its next start on. Nothing is waited for in vain.
+    pub fn be_patient(&self) {
+        self.configure("connect_timeout", "\"1s\"");
+        self.configure("request_timeout", "\"5s\"");
+        self.configure("give_up_after", "\"20s\"");
+    }
+
+    /// Where the daemon looks for the gateway, from its next start on.
+    pub fn gateway_at(&self, hosts: &[Host]) {
+        let urls: Vec<&str> = hosts.iter().map(|host| host.url.as_str()).collect();
+        self.configure("base_urls", &format!("{urls:?}"));
+    }
+
+    /// An authority that the daemon trusts beside the simulator's, from its next start on.
+    pub fn trust(&self, pem: &str) {
+        let path = self.stage.configuration().with_file_name("roots.pem");
+        let known = std::fs::read_to_string(&path)
+            .or_else(|_| std::fs::read_to_string(self.stage.gateway.handshake().ca_file))
+            .expect("the simulator's authority");
+        std::fs::write(&path, known + pem).expect("the roots are written");
+        self.configure("ca_file", &format!("{path:?}"));
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    pub async fn start(&self) {
+        self.stage.launch().await.expect("launched");
+        if let Err(error) = self.stage.ready().await {
+            self.wrong(&format!("it does not start: {error:#}"));
+        }
+    }
+
+    /// Opens a sale of 12.50 that must be acknowledged.
+    pub async fn open_sale(&mut self, key: &str) -> String {
+        let answer = self.stage.sell(1250, key).await.expect("answered");
+        let Some(id) = answer.1["id"].as_str().filter(|_| answer.0 == 201) else {
+            self.wrong(&format!("{key} is not opened: {answer:?}"))
+        };
+        self.acknowledged.insert(key.to_owned(), id.to_owned());
+        id.to_owned()
+    }
+
+    /// Gives a code to the daemon as a scanner would. The scanner is opened apart from the door, and a code that comes
+    /// before is nobody's: through the API none is lost.
+    pub async fn scan(&self, code: &str) {
+        let request = self.stage.shop(reqwest::Method::POST, "/v1/scan");
+        let body = serde_json::json!({ "code": code }).to_string();
+        // Killed: the journal says what came of it.
+        drop(request.header("content-type", "application/json").body(body).send().await);
+    }
+
+    /// Asks for the sale to be cancelled.
+    pub async fn cancel(&self, id: &str) {
+        let path = format!("/v1/payments/{id}/cancel");
+        drop(self.stage.shop(reqwest::Method::POST, &path).send().await);
+    }
+
+    /// Waits until the sale is told as `wanted`, and holds each telling against the gateway.
+    pub async fn until_told(&mut self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + REST_WITHIN;
+        loop {
+            let told = self.look(id).await;
+            if let Some(told) = told.clone().filter(&wanted) {
+                return told;
+            }
+            self.ensure(Instant::now() < until, || format!("{id} stands still: {told:?}"));
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until something holds.
+    pub async fn until(&self, wanted: impl Fn(&Self) -> bool) {
+        let until = Instant::now() + REST_WITHIN;
+        while !wanted(self) {
+            self.ensure(Instant::now() < until, || "what is waited for does not come".to_owned());
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// A sale's life as it is on the disk.
+    pub fn life(&self, id: &str) -> Vec<LifeStep> {
+        let records = self.records().unwrap_or_else(|| self.wrong("there is no journal"));
+        records
+            .life(&id.parse().expect("an id"))
+            .unwrap_or_else(|error| self.wrong(&format!("{id}: {error}")))
+    }
+
+    /// From the code to the row that says `what`, by the daemon's own clock.
+    pub fn wait_until(&self, id: &str, what: &str) -> Duration {
+        let life = self.life(id);
+        let at = |what: &str| life.iter().find(|step| step.event.contains(what)).map(|step| step.at);
+        match (at(" read "), at(what)) {
+            (Some(read), Some(then)) => then.since(read),
+            _ => self.wrong(&format!("no row says {what:?}: {life:?}")),
+        }
+    }
+
+    /// The cashier's sentence for a payment that did not leave.
+    pub fn nothing_was_sent(&self, told: &Value) {
+        let cashier = &told["cashier"];
+        let text = cashier["text"].as_str().unwrap_or_default();
+        self.ensure(text.contains("没有发出") && text.contains("未扣款"), || {
+            format!("the cashier is told: {text}")
+        });
+        self.ensure(cashier["hand_over_goods"] == false && told["money"] == "none", || {
+            format!("goods: {told}")
+        });
+        self.ensure(cashier["next"] == "rescan" && told["phase"] == "awaiting_code", || {
+            format!("what next: {told}")
+        });
+    }
+
+    /// Pay requests that reached the gateway.
+    pub fn pay_requests(&self) -> usize {
+        self.stage.gateway.calls().iter().filter(|call| call.api == Api::Micropay).count()
     }
 
     /// A code of a fresh customer.
