@@ -11,6 +11,8 @@
 //! | [`journal`] | every step, durable before it has an effect |
 //! | [`scanner`] | device bytes become payment codes, or are refused with a reason |
 //! | [`printer`] | receipts become paper, or an honest *unconfirmed* |
+//! | [`display`] | the customer sees what is to be paid, and whether it was |
+//! | [`sounds`] | the cashier hears it |
 //! | [`api`] | the POS, the cashier's page and the manager's log |
 //! | [`service`] | the process: systemd, credentials, the watchdog |
 //! | [`simulator`] | WeChat's side with weather, for tests, integrators and the demo |
@@ -28,6 +30,7 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod display;
 pub mod gateway;
 pub mod ids;
 pub mod input;
@@ -42,5 +45,6 @@ pub mod sale;
 pub mod scanner;
 pub mod service;
 pub mod simulator;
+pub mod sounds;
 pub mod terminal;
 pub mod time;

@@ -19,6 +19,8 @@ const ROOMS: &[(&str, u32)] = &[
     ("gateway", 6),
     ("journal", 6),
     ("printer", 6),
+    ("display", 6),
+    ("sounds", 6),
     ("api", 6),
     ("service", 6),
     ("simulator", 6),

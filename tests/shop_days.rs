@@ -133,6 +133,8 @@ struct Shop<'a> {
     paper: BTreeMap<String, (u32, u32)>,
     pay_requests: BTreeMap<String, (u32, Timestamp)>,
     crash_chance: f64,
+    /// How often the drawer opened for the sale in hand, and in which life it was begun.
+    opened: (u32, u32),
     story: Vec<String>,
 }
 
@@ -157,6 +159,7 @@ impl<'a> Shop<'a> {
             paper: BTreeMap::new(),
             pay_requests: BTreeMap::new(),
             crash_chance: 0.0,
+            opened: (0, 0),
             story: Vec::new(),
         };
         shop.boot();
@@ -194,6 +197,7 @@ impl<'a> Shop<'a> {
             language: Language::Chinese,
             max_amount: None,
             prints: true,
+            opens_drawer: true,
             sandbox: false,
             not_ready: None,
             gateway: Arc::clone(&self.gateway),
@@ -250,7 +254,8 @@ impl<'a> Shop<'a> {
                     self.send(call, Api::Reverse, move |a| Input::Reversed(id, n, a));
                 }
                 Act::Print(Job::Receipt(job, receipt)) => self.print(job, &receipt),
-                Act::Print(Job::Drawer) | Act::Warm | Act::Tell(_) => {}
+                Act::Print(Job::Drawer) => self.opened.0 += 1,
+                Act::Warm | Act::Tell(_) => {}
             }
         }
         if self.dice.chance(self.crash_chance) {
@@ -433,6 +438,7 @@ impl<'a> Shop<'a> {
 
     fn payment(&mut self, number: u64) {
         self.story.clear();
+        self.opened = (0, self.life);
         let fen = 1 + u32::try_from(self.dice.throw() % 90_000).unwrap();
         self.front.weather.clear();
         for _ in 0..self.dice.throw() % 3 {
@@ -519,6 +525,10 @@ impl<'a> Shop<'a> {
                 panic!("{} is no rest\n{story}", phase.label())
             }
         }
+        let (opened, life) = self.opened;
+        let paid = u32::from(phase == SalePhase::Paid);
+        assert!(opened <= paid, "{id} opened the drawer {opened} times\n{story}");
+        assert!(opened == paid || life != self.life, "{id} is paid and did not open the drawer\n{story}");
         let (unmarked, marked) = self.paper.remove(id.as_str()).unwrap_or_default();
         assert!(unmarked <= 1, "{unmarked} unmarked receipts of {id}\n{story}");
         if phase == SalePhase::Paid {

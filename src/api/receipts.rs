@@ -68,7 +68,7 @@ pub(crate) async fn picture(State(api): State<Api>, id: Id) -> Result<Response, 
     Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
 }
 
-/// Opens the drawer. The journal keeps that it was.
+/// Opens the drawer. The log keeps that it was.
 #[utoipa::path(
     post, path = "/v1/drawer", tag = "till", operation_id = "drawer",
     responses(

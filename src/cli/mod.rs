@@ -5,6 +5,7 @@ mod check_config;
 mod client;
 mod completions;
 pub mod demo;
+mod display;
 mod doctor;
 mod list;
 mod man;
@@ -18,6 +19,7 @@ mod run;
 mod scanner;
 mod show;
 mod simulator;
+mod sounds;
 mod table;
 
 use std::ffi::OsString;
@@ -86,6 +88,10 @@ enum Command {
     Scanner(scanner::ScannerCommand),
     /// Try the printer
     Printer(printer::PrinterCommand),
+    /// Try the customer's display
+    Display(display::DisplayCommand),
+    /// Try the sounds
+    Sounds(sounds::SoundsCommand),
     /// Look at receipts without paper
     Receipt(receipt::ReceiptCommand),
     /// Look at everything that a payment needs, and say what to do about each fault
@@ -179,6 +185,8 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<u8> {
         Command::Replay(replay) => replay.run(context).await,
         Command::Scanner(scanner) => scanner.run(context).await,
         Command::Printer(printer) => printer.run(context).await,
+        Command::Display(display) => display.run(context).await,
+        Command::Sounds(sounds) => sounds.run(context).await,
         Command::Receipt(receipt) => receipt.run(context),
         Command::Doctor(doctor) => doctor.run(context).await,
         Command::CheckConfig(check) => check.run(context),

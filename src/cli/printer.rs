@@ -46,7 +46,7 @@ struct Probe {
 impl PrinterCommand {
     pub async fn run(self, context: &Context) -> anyhow::Result<u8> {
         let What::Probe(probe) = self.what;
-        let (_, settings) = config::devices_of(&context.config_path())?;
+        let settings = config::devices_of(&context.config_path())?.printer;
         if settings.kind == Kind::None {
             let text = "no printer is set up\nhelp: write kind and path, or address, in [printer]";
             return Err(Failure::Refused(text.to_owned()).into());

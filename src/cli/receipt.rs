@@ -45,7 +45,7 @@ impl ReceiptCommand {
         let path = context.config_path();
         // Without a configuration, the built-in printer and template are shown.
         let mut settings = if context.config.is_some() || path.exists() {
-            config::devices_of(&path)?.1
+            config::devices_of(&path)?.printer
         } else {
             printer::Settings::default()
         };

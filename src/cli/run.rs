@@ -10,7 +10,7 @@ use crate::gateway::http::{self, Http, Identity};
 use crate::gateway::wechat::Wechat;
 use crate::terminal::desk::Setup;
 use crate::terminal::{self, Parts, receipt_of};
-use crate::{printer, service};
+use crate::{display, printer, service};
 
 pub async fn run(context: &Context) -> anyhow::Result<u8> {
     service::log_to_stderr();
@@ -40,7 +40,8 @@ pub fn gateway(wechat: config::Wechat) -> anyhow::Result<(Http, Wechat)> {
 
 fn parts(config: Config) -> anyhow::Result<Parts> {
     let not_ready = config.refuses_sales();
-    let Config { terminal, wechat, policy, limits, scanners, printer, api, journal, .. } = config;
+    let Config { terminal, wechat, policy, limits, scanners, printer, display, sounds, api, journal, .. } =
+        config;
     let sandbox = wechat.is_bench();
     let (http, gateway) = gateway(wechat)?;
     let prints = printer.kind != printer::Kind::None;
@@ -53,6 +54,7 @@ fn parts(config: Config) -> anyhow::Result<Parts> {
         language: terminal.language,
         max_amount: Some(limits.max_amount),
         prints,
+        opens_drawer: printer.drawer.is_some(),
         sandbox,
         not_ready,
         gateway: Arc::new(gateway),
@@ -68,6 +70,8 @@ fn parts(config: Config) -> anyhow::Result<Parts> {
         http,
         scanners,
         printer: prints.then_some(printer),
+        display: (display.kind != display::Kind::None).then_some(display),
+        sounds: sounds.plays().then_some(sounds),
         api,
         receipt_text: Arc::new(move |sale| Some(text_paper.text(&text_latest(sale)?))),
         receipt_picture: Arc::new(move |sale| Some(paper.png(&latest(sale)?))),

@@ -85,7 +85,7 @@ impl Learn {
 
 impl Test {
     async fn run(self, context: &Context) -> anyhow::Result<u8> {
-        let (scanners, _) = config::devices_of(&context.config_path())?;
+        let scanners = config::devices_of(&context.config_path())?.scanners;
         if scanners.is_empty() {
             let text = "no scanner is set up\nhelp: write what this says: micropayd scanner learn";
             return Err(Failure::Refused(text.to_owned()).into());

@@ -1,8 +1,8 @@
-//! `[[scanner]]` and `[printer]`: which devices, and how to reach them. A device that is absent is not a mistake.
+//! `[[scanner]]`, `[printer]`, `[display]` and `[sounds]`: which devices, and how to reach them. A device that is absent is not a mistake.
 
-use super::section::Section;
+use super::section::{Entry, Section};
 use crate::scanner::{Beep, End, Kind};
-use crate::{printer, scanner};
+use crate::{display, printer, scanner, sounds};
 
 pub fn scanner(section: Section<'_>) -> Option<scanner::Settings> {
     let default = scanner::Settings::default();
@@ -66,6 +66,7 @@ pub fn printer(section: Section<'_>) -> Option<printer::Settings> {
         ("software", printer::Flow::Software),
         ("hardware", printer::Flow::Hardware),
     ];
+    let drawers = [("never", None), ("pin2", Some(printer::Pin::Two)), ("pin5", Some(printer::Pin::Five))];
     let kind = section.choice("kind", &kinds);
     let settings = printer::Settings {
         kind: kind.as_ref().map_or(default.kind, |entry| entry.value),
@@ -77,12 +78,49 @@ pub fn printer(section: Section<'_>) -> Option<printer::Settings> {
             .unwrap_or(default.baud),
         flow: section.choice("flow", &flows).map_or(default.flow, |entry| entry.value),
         profile: section.text("profile").map_or(default.profile, |entry| entry.value),
+        drawer: section.choice("drawer", &drawers).and_then(|entry| entry.value),
         template: section.path("template").map(|entry| entry.value),
         waits: default.waits,
     };
     if kind.is_some() {
         check(&section, settings.check());
     }
+    section.finish();
+    Some(settings)
+}
+
+pub fn display(section: Section<'_>) -> Option<display::Settings> {
+    let kinds = [("led8", display::Kind::Led8), ("vfd", display::Kind::Vfd), ("none", display::Kind::None)];
+    let dialects = [
+        ("ascii", display::Dialect::Ascii),
+        ("binary", display::Dialect::Binary),
+        ("cd5220", display::Dialect::Cd5220),
+        ("epson", display::Dialect::Epson),
+    ];
+    let kind = section.choice("kind", &kinds);
+    let settings = display::Settings {
+        kind: kind.as_ref().map_or(display::Kind::None, |entry| entry.value),
+        path: section.path("path").map(|entry| entry.value),
+        baud: section.number("baud", 300, 4_000_000).and_then(|entry| u32::try_from(entry.value).ok()),
+        dialect: section.choice("dialect", &dialects).map(|entry| entry.value),
+        ..display::Settings::default()
+    };
+    if kind.is_some() {
+        check(&section, settings.check());
+    }
+    section.finish();
+    Some(settings)
+}
+
+pub fn sounds(section: Section<'_>) -> Option<sounds::Settings> {
+    let default = sounds::Settings::default();
+    let command = section.texts("command");
+    let texts = |entry: Entry<Vec<Entry<String>>>| entry.value.into_iter().map(|text| text.value).collect();
+    let settings = sounds::Settings {
+        command: command.map_or(default.command, texts),
+        within: section.duration("within").map_or(default.within, |entry| entry.value),
+    };
+    check(&section, settings.check());
     section.finish();
     Some(settings)
 }

@@ -28,7 +28,7 @@ use crate::money::Amount;
 use crate::payment::Policy;
 use crate::payment::cashier::Language;
 use crate::time::Timestamp;
-use crate::{journal, printer, scanner};
+use crate::{display, journal, printer, scanner, sounds};
 use section::{Found, Section};
 
 /// Where the configuration is when nothing else is said.
@@ -53,6 +53,10 @@ pub struct Config {
     pub scanners: Vec<scanner::Settings>,
     /// The printer.
     pub printer: printer::Settings,
+    /// The customer's display.
+    pub display: display::Settings,
+    /// What plays sounds.
+    pub sounds: sounds::Settings,
     /// Where the API listens.
     pub api: crate::api::Settings,
     /// Where the journal is.
@@ -139,6 +143,8 @@ impl Config {
         let limits = limits(top.section("limits"));
         let scanners = top.sections("scanner").into_iter().map(devices::scanner).collect::<Vec<_>>();
         let printer = devices::printer(top.section("printer"));
+        let display = devices::display(top.section("display"));
+        let sounds = devices::sounds(top.section("sounds"));
         let api = api::read(top.section("api"), around);
         top.finish();
 
@@ -149,8 +155,14 @@ impl Config {
             place(a).cmp(&place(b))
         });
         let stops = remarks.iter().any(|problem| problem.weight == Weight::Fatal);
-        match (terminal, wechat, scanners.into_iter().collect::<Option<Vec<_>>>(), printer, api) {
-            (Some(terminal), Some(wechat), Some(scanners), Some(printer), Some(api)) if !stops => {
+        let devices = (scanners.into_iter().collect::<Option<Vec<_>>>(), printer, display, sounds);
+        match (terminal, wechat, devices, api) {
+            (
+                Some(terminal),
+                Some(wechat),
+                (Some(scanners), Some(printer), Some(display), Some(sounds)),
+                Some(api),
+            ) if !stops => {
                 let journal = journal::Settings { dir: terminal.state_dir.clone() };
                 let path = path.to_owned();
                 Ok(Config {
@@ -161,6 +173,8 @@ impl Config {
                     limits,
                     scanners,
                     printer,
+                    display,
+                    sounds,
                     api,
                     journal,
                     remarks,
@@ -187,19 +201,36 @@ pub fn state_dir_of(path: &Path) -> Option<PathBuf> {
     peek(path, |top| Some(top.section("terminal").path("state_dir")?.value))
 }
 
-/// The scanners and the printer according to `path`, whatever else is wrong with the file.
+/// The devices that a file names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Devices {
+    /// Every scanner.
+    pub scanners: Vec<scanner::Settings>,
+    /// The printer.
+    pub printer: printer::Settings,
+    /// The customer's display.
+    pub display: display::Settings,
+    /// What plays sounds.
+    pub sounds: sounds::Settings,
+}
+
+/// The devices according to `path`, whatever else is wrong with the file.
 ///
 /// # Errors
 /// What is wrong with these sections.
-pub fn devices_of(path: &Path) -> Result<(Vec<scanner::Settings>, printer::Settings), Problems> {
+pub fn devices_of(path: &Path) -> Result<Devices, Problems> {
     let tree = tree::read(path)?;
     let found: Found = RefCell::default();
     let top = Section::new("", &tree, Spot { file: Arc::from(path), line: None }, &found);
     let scanners: Option<Vec<_>> = top.sections("scanner").into_iter().map(devices::scanner).collect();
     let printer = devices::printer(top.section("printer"));
-    match (scanners, printer, found.into_inner()) {
-        (Some(scanners), Some(printer), problems) if problems.is_empty() => Ok((scanners, printer)),
-        (_, _, problems) => Err(Problems(problems)),
+    let display = devices::display(top.section("display"));
+    let sounds = devices::sounds(top.section("sounds"));
+    match (scanners, printer, display, sounds, found.into_inner()) {
+        (Some(scanners), Some(printer), Some(display), Some(sounds), problems) if problems.is_empty() => {
+            Ok(Devices { scanners, printer, display, sounds })
+        }
+        (.., problems) => Err(Problems(problems)),
     }
 }
 

@@ -62,6 +62,15 @@ pub enum Kind {
     File,
 }
 
+/// The connector of a cash drawer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pin {
+    /// Drawer 1.
+    Two,
+    /// Drawer 2.
+    Five,
+}
+
 /// Which printer, and how to reach it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
@@ -77,6 +86,8 @@ pub struct Settings {
     pub flow: Flow,
     /// A built-in profile's name, or the path of a file (anything with a slash).
     pub profile: String,
+    /// Which connector opens the drawer; `None` leaves it to the profile, and opens it only when somebody asks.
+    pub drawer: Option<Pin>,
     /// The shop's receipt template.
     pub template: Option<PathBuf>,
     /// How long is waited for what; for tests.
@@ -92,6 +103,7 @@ impl Default for Settings {
             baud: 9600,
             flow: Flow::None,
             profile: "generic-58mm".to_owned(),
+            drawer: None,
             template: None,
             waits: Waits::default(),
         }

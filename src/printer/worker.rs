@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::link::{Link, Open};
 use super::profile::{Profile, UsbId};
 use super::session::Session;
-use super::{Job, Kind, Settings, file, network, serial, usblp};
+use super::{Job, Kind, Pin, Settings, file, network, serial, usblp};
 use crate::input::{Device, DeviceKind, Inbox, Input, JobId, PrintOutcome, Printed};
 use crate::receipt::{Receipt, Template, layout};
 
@@ -78,7 +78,12 @@ impl Worker {
             Profile::built_in("generic-58mm").ok_or(())
         });
         // The built-in profiles are checked by a test.
-        let profile = profile.unwrap_or_else(|()| Profile::plain());
+        let mut profile = profile.unwrap_or_else(|()| Profile::plain());
+        match settings.drawer {
+            Some(Pin::Two) => profile.drawer.pin = 2,
+            Some(Pin::Five) => profile.drawer.pin = 5,
+            None => {}
+        }
         let template = settings.load_template(profile.dots).unwrap_or_else(|error| {
             setting = error;
             Template::default()
@@ -119,6 +124,10 @@ impl Worker {
                 }
                 Ok((asked, Job::Drawer)) => {
                     self.open_drawer(asked);
+                    // The receipt of the same sale comes right behind it: closing in between would only hold it up.
+                    if !self.flags.printing.load(Ordering::Acquire) {
+                        self.session.rest();
+                    }
                     self.flags.opening.store(false, Ordering::Release);
                     next_look = self.pause();
                 }
@@ -169,7 +178,6 @@ impl Worker {
                 self.report(false, &why);
             }
         }
-        self.session.rest();
     }
 
     /// Looks at the printer and says when to look again.

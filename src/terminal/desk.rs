@@ -34,6 +34,8 @@ pub struct Setup {
     pub max_amount: Option<Amount>,
     /// Whether there is a printer at all; without one no receipt is due.
     pub prints: bool,
+    /// Whether the drawer opens for a paid sale.
+    pub opens_drawer: bool,
     /// Play money: receipts say so.
     pub sandbox: bool,
     /// Why no sale can be taken as the terminal is set up, if so.

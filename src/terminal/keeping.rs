@@ -8,6 +8,7 @@ use crate::ids::{PaymentCode, SaleId};
 use crate::input::{JobId, Notice, Refused};
 use crate::journal::{Durability, Entry, JobChange, JournalError};
 use crate::payment::{Answer, Asked, Effect, Event, step};
+use crate::printer::Job;
 use crate::sale::{ReceiptState, Sale};
 use crate::terminal::desk::{Act, Desk};
 use crate::terminal::words;
@@ -133,8 +134,14 @@ impl Desk {
                     self.acts.push(Act::Query(id.clone(), n, Self::order(sale, n), number));
                 }
                 Effect::Reverse(n) => self.acts.push(Act::Reverse(id.clone(), n, Self::order(sale, n))),
-                // Its job is committed together with the step.
-                Effect::Receipt(_) => {}
+                // Its job is committed together with the step. The drawer is not kept anywhere: what a crash comes before
+                // stays shut, and neither a restart nor a copy opens it.
+                Effect::Receipt(_) => {
+                    if self.setup.prints && self.setup.opens_drawer {
+                        tracing::info!("{id} opens the drawer");
+                        self.acts.push(Act::Print(Job::Drawer));
+                    }
+                }
                 Effect::CallManager(n) => {
                     tracing::error!("{} needs the manager: see docs/when-money-is-in-doubt.md", id.order(n));
                 }

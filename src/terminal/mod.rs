@@ -1,5 +1,6 @@
 //! The loop, the only place where rooms meet: input, step, append, effects. Nothing here waits for a device.
 
+mod audience;
 pub mod clock;
 mod codes;
 pub mod desk;
@@ -14,10 +15,13 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::display::{self, Display};
 use crate::gateway::http::Http;
 use crate::journal::{self, Journal};
 use crate::printer::{self, Printer};
 use crate::service::{Service, Signal, Signals};
+use crate::sounds::{self, Sounds};
+use crate::terminal::audience::Audience;
 use crate::terminal::clock::Clock;
 use crate::terminal::desk::{Desk, Setup};
 use crate::terminal::shell::Shell;
@@ -51,6 +55,10 @@ pub struct Parts {
     pub scanners: Vec<scanner::Settings>,
     /// The printer, if there is one.
     pub printer: Option<printer::Settings>,
+    /// The customer's display, if there is one.
+    pub display: Option<display::Settings>,
+    /// The cashier's sounds, if any are played.
+    pub sounds: Option<sounds::Settings>,
     /// The API.
     pub api: api::Settings,
     /// Receipts as text, for the API.
@@ -71,6 +79,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
     let shared_clock = Arc::new(Mutex::new(clock.clone()));
     let read_clock = Arc::clone(&shared_clock);
     let setup = parts.setup;
+    let audience = Audience::new(setup.policy.clone());
     let gateway = Arc::clone(&setup.gateway);
     let shop = |records| api::Shop {
         inbox: inbox.clone(),
@@ -90,12 +99,14 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
     let mut desk = Desk::start(setup, opened, http.certificate_expiry(), clock.now())?;
 
     let printer = parts.printer.map(|settings| Printer::start(settings, inbox.clone())).transpose()?;
+    let display = parts.display.map(|settings| Display::start(settings, inbox.clone())).transpose()?;
+    let sounds = parts.sounds.map(Sounds::start).transpose()?;
     for settings in parts.scanners {
         scanner::start(settings, inbox.clone());
     }
     let door = api::Door::open(&parts.api).await?;
     let serving = tokio::spawn(door.serve(api::router(shop), stop));
-    let shell = Shell { gateway, http, printer, inbox, notices };
+    let mut shell = Shell { gateway, http, printer, display, sounds, audience, inbox, notices };
     let mut service = Service::of_process();
     shell.carry_out(desk.take_acts());
     service.ready(&desk.summary());
@@ -148,6 +159,8 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
     service.stopping();
     // Requests under way are not waited for: their intent is on the disk, and the next start asks.
     let _ = stop_listening.send(true);
+    // The display is cleared meanwhile.
+    drop(shell);
     desk.close(clock.now())?;
     // Connections in hand get their answer; the door itself ends within a second.
     let _ = serving.await;

@@ -1,13 +1,17 @@
-//! Carries out what the desk decides: requests in tasks of their own, jobs to the printer, notices to listeners.
+//! Carries out what the desk decides: requests in tasks of their own, jobs to the printer, notices to
+//! listeners, to the customer's display and to the cashier's ear.
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::display::Display;
 use crate::gateway::http::Http;
 use crate::gateway::{Call, Gateway, Outcome};
-use crate::input::{Inbox, Input, Notices, PrintOutcome, Printed};
+use crate::input::{Inbox, Input, Notice, Notices, PrintOutcome, Printed};
 use crate::printer::{Job, Printer};
+use crate::sounds::Sounds;
+use crate::terminal::audience::Audience;
 use crate::terminal::desk::Act;
 
 /// The doors that effects leave by.
@@ -15,13 +19,16 @@ pub(super) struct Shell {
     pub gateway: Arc<dyn Gateway>,
     pub http: Arc<Http>,
     pub printer: Option<Printer>,
+    pub display: Option<Display>,
+    pub sounds: Option<Sounds>,
+    pub audience: Audience,
     pub inbox: Inbox,
     pub notices: Notices,
 }
 
 impl Shell {
     /// Starts each act; waits for none.
-    pub fn carry_out(&self, acts: Vec<Act>) {
+    pub fn carry_out(&mut self, acts: Vec<Act>) {
         for act in acts {
             match act {
                 Act::Pay(id, n, order, code) => {
@@ -41,8 +48,7 @@ impl Shell {
                     tokio::spawn(async move { http.warm().await });
                 }
                 Act::Print(job) => self.print(job),
-                // Nobody listening is no failure.
-                Act::Tell(notice) => drop(self.notices.send(notice)),
+                Act::Tell(notice) => self.tell(notice),
             }
         }
     }
@@ -55,6 +61,18 @@ impl Shell {
             // The loop is gone only when the process ends; what is open then is asked about at the next start.
             let _ = inbox.send(report(outcome)).await;
         });
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        let (scene, sound) = self.audience.hear(&notice);
+        if let (Some(display), Some(scene)) = (&self.display, scene) {
+            display.show(scene);
+        }
+        if let (Some(sounds), Some(sound)) = (&self.sounds, sound) {
+            sounds.play(sound);
+        }
+        // Nobody listening is no failure.
+        drop(self.notices.send(notice));
     }
 
     fn print(&self, job: Job) {

@@ -1,6 +1,7 @@
 //! The built daemon as its service manager and its cashiers meet it: ready, watched, stopped, killed; and the shell's
 //! commands against it.
 
+mod devices;
 mod rig;
 
 use std::io::{BufRead, BufReader};

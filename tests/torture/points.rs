@@ -86,6 +86,7 @@ impl Life<'_> {
             language: Language::English,
             max_amount: None,
             prints: true,
+            opens_drawer: true,
             sandbox: false,
             not_ready: None,
             gateway: Arc::clone(&self.gateway),

@@ -1,7 +1,7 @@
 //! The devices' nodes: whether they are there and may be opened. Nothing is sent to them, for that could print.
 
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{Access, access};
@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::Finding;
 use crate::config::Config;
+use crate::display;
 use crate::printer::{self, Kind};
 use crate::scanner::devices;
 
@@ -37,6 +38,10 @@ pub async fn look(config: &Config) -> Vec<Finding> {
         });
     }
     findings.push(printer(&config.printer).await);
+    if config.display.kind != display::Kind::None {
+        findings.extend(config.display.path.as_deref().map(|path| node("display", path)));
+    }
+    findings.extend(config.sounds.command.first().map(|program| player(program)));
     findings
 }
 
@@ -50,6 +55,23 @@ async fn printer(settings: &printer::Settings) -> Finding {
         (_, Some(path), _) => node("printer", path),
         // The printer's own rules: without a path the first one is taken.
         (_, None, _) => node("printer", Path::new("/dev/usb/lp0")),
+    }
+}
+
+/// The program that plays sounds: whether it is there.
+fn player(program: &str) -> Finding {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = match program.contains('/') {
+        true => vec![program.into()],
+        false => std::env::split_paths(&path).map(|folder| folder.join(program)).collect(),
+    };
+    match places.iter().any(|place| access(place, Access::EXEC_OK).is_ok()) {
+        true => Finding::good("sounds", format!("{program} plays; hear it: micropayd sounds test")),
+        false => Finding::look(
+            "sounds",
+            format!("{program} is not there"),
+            "install it, or correct sounds.command",
+        ),
     }
 }
 
@@ -108,6 +130,8 @@ mod tests {
         let absent = node("scanner", Path::new("/dev/serial/by-id/usb-none"));
         assert_eq!(absent.health, Health::Bad);
         assert!(absent.help.starts_with("plug it in; see what is there: ls -l /dev"), "{}", absent.help);
+        assert_eq!(player("sh").health, Health::Good);
+        assert_eq!(player("/nonexistent/player").health, Health::Look);
         assert_eq!(node("scanner", Path::new("/etc/hostname")).what, "/etc/hostname is not a device");
     }
 }

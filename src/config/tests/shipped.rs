@@ -19,11 +19,23 @@ fn the_shipped_file_is_good_and_its_commented_lines_are_the_defaults() {
     let bench = Bench::new();
     let written = |text: &str| {
         bench.write("c.toml", text, 0o640);
-        let Config { path: _, terminal, wechat, policy, limits, scanners, printer, api, journal, remarks } =
-            bench.load().unwrap_or_else(|problems| panic!("{problems}"));
+        let Config {
+            path: _,
+            terminal,
+            wechat,
+            policy,
+            limits,
+            scanners,
+            printer,
+            display,
+            sounds,
+            api,
+            journal,
+            remarks,
+        } = bench.load().unwrap_or_else(|problems| panic!("{problems}"));
         assert_eq!(remarks, []);
         format!(
-            "{terminal:#?} {wechat:#?} {policy:#?} {limits:#?} {scanners:#?} {printer:#?} {:?} {:?} {journal:#?}",
+            "{terminal:#?} {wechat:#?} {policy:#?} {limits:#?} {scanners:#?} {printer:#?} {display:#?} {sounds:#?} {:?} {:?} {journal:#?}",
             api.listen, api.unix_socket
         )
     };
@@ -41,7 +53,17 @@ fn the_shipped_file_is_good_and_its_commented_lines_are_the_defaults() {
 
 #[test]
 fn the_shipped_file_names_every_setting() {
-    let sections = ["[terminal]", "[wechat]", "[policy]", "[limits]", "[[scanner]]", "[printer]", "[api]"];
+    let sections = [
+        "[terminal]",
+        "[wechat]",
+        "[policy]",
+        "[limits]",
+        "[[scanner]]",
+        "[printer]",
+        "[display]",
+        "[sounds]",
+        "[api]",
+    ];
     for section in sections {
         let bench = Bench::new();
         bench.write("c.toml", &format!("{section}\nzzzzzzzzzzzz = 1\n"), 0o600);

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 /// Reads the scanners of a configuration for ever.
 pub fn run(config: &str) -> Result<()> {
-    let (scanners, _) = config::devices_of(Path::new(config)).map_err(|problems| anyhow!("{problems}"))?;
+    let scanners = config::devices_of(Path::new(config)).map_err(|problems| anyhow!("{problems}"))?.scanners;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let (inbox, mut inputs) = mpsc::channel(64);
         for settings in scanners {
