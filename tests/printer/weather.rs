@@ -1,11 +1,12 @@
 //! Thousands of print jobs with a printer that fails in every way and place: whatever happens, no sale has two receipts
 //! without a mark, and what is called printed is on the paper, whole.
 //!
-//! `PRINT_JOBS=1000000 cargo test --test printer weather` runs more of them; a failing job names its seed.
+//! `PRINT_JOBS=1000000 cargo test --release --test printer weather -- --nocapture` runs more of them, on every core;
+//! `PRINT_SECONDS` ends that early and still counts. A failing job names its seed; `PRINT_SEED` begins with another one.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use micropayd::input::PrintOutcome;
 use micropayd::printer::profile::{Question, UsbId};
@@ -191,16 +192,38 @@ fn run(seed: u64, tally: &mut Tally) {
     }
 }
 
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.jobs += other.jobs;
+        self.printed += other.printed;
+        self.unconfirmed += other.unconfirmed;
+        self.failed += other.failed;
+        self.not_started += other.not_started;
+        self.whole_without_proof += other.whole_without_proof;
+    }
+}
+
 #[test]
 fn no_second_unmarked_receipt_and_no_false_printed() {
-    let jobs: u64 = std::env::var("PRINT_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(5_000);
-    let mut tally = Tally::default();
-    let mut seed = 0;
-    while tally.jobs < jobs {
-        run(seed, &mut tally);
-        seed += 1;
-    }
-    println!("{tally:?}");
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let jobs = number("PRINT_JOBS").unwrap_or(5_000);
+    let until = number("PRINT_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+    let seed = AtomicU64::new(number("PRINT_SEED").unwrap_or(0));
+    let total = Mutex::new(Tally::default());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while until.is_none_or(|end| Instant::now() < end) && total.lock().unwrap().jobs < jobs {
+                    let mut tally = Tally::default();
+                    run(seed.fetch_add(1, Ordering::Relaxed), &mut tally);
+                    total.lock().unwrap().add(&tally);
+                }
+            });
+        }
+    });
+    let tally = total.into_inner().unwrap();
+    println!("{} seeds: {tally:?}", seed.into_inner());
     // A weather in which one of the ends never comes would show nothing.
     for (what, count) in [
         ("printed", tally.printed),
