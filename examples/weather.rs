@@ -7,12 +7,12 @@
 mod weather;
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
 /// Payments between two lines of progress.
-const STRETCH: u64 = 50_000_000;
+const STRETCH: u64 = 10_000_000;
 
 #[derive(Parser)]
 struct Arguments {
@@ -28,15 +28,20 @@ struct Arguments {
     /// How many threads.
     #[arg(long, default_value_t = 2)]
     threads: u64,
+    /// Ends after this many seconds even if payments are left, and says how many were played.
+    #[arg(long)]
+    seconds: Option<u64>,
 }
 
 fn main() -> ExitCode {
-    let Arguments { payments, seed, first, threads } = Arguments::parse();
+    let Arguments { payments, seed, first, threads, seconds } = Arguments::parse();
     let began = Instant::now();
+    let enough = seconds.map(Duration::from_secs);
     let mut total = weather::Report::default();
-    while total.payments < payments {
+    while total.payments < payments && enough.is_none_or(|enough| began.elapsed() < enough) {
+        let start = first + total.payments;
         let count = STRETCH.min(payments - total.payments);
-        match weather::run(seed, first + total.payments, count, threads.max(1)) {
+        match weather::run(seed, start..start + count, threads.max(1)) {
             Ok(report) => total.join(report),
             Err(story) => {
                 eprintln!("{story}");
@@ -44,7 +49,8 @@ fn main() -> ExitCode {
             }
         }
         let rate = total.payments as f64 / began.elapsed().as_secs_f64();
-        println!("{} payments, {rate:.0} a second", total.payments);
+        let weather::Report { payments, faults, crashes, .. } = total;
+        println!("{payments} payments, {faults} faults, {crashes} restarts, {rate:.0} payments a second");
     }
     print!("{total}");
     ExitCode::SUCCESS

@@ -151,7 +151,8 @@ impl PaymentCode {
 
     /// The last four digits: `…8406`.
     pub fn hint(&self) -> CodeHint {
-        CodeHint(self.0[self.0.len() - 4..].to_owned())
+        let last = self.0.as_bytes().last_chunk().expect("a code has at least 16 digits");
+        CodeHint(*last)
     }
 }
 
@@ -182,24 +183,31 @@ impl fmt::Display for PaymentCode {
 }
 
 /// The last four digits of a payment code, all that is ever kept of one; printed as `…8406`.
-#[derive(Clone, PartialEq, Eq, Debug, Hash)]
-pub struct CodeHint(String);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CodeHint([u8; 4]);
 
 impl CodeHint {
     /// Takes a hint back from the journal: four digits, without the dots.
     pub fn from_digits(digits: &str) -> Option<Self> {
-        (digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| Self(digits.to_owned()))
+        let digits: [u8; 4] = digits.as_bytes().try_into().ok()?;
+        digits.iter().all(u8::is_ascii_digit).then_some(Self(digits))
     }
 
     /// The four digits, without the dots.
     pub fn digits(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).expect("digits are ASCII")
     }
 }
 
 impl fmt::Display for CodeHint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "…{}", self.0)
+        write!(f, "…{}", self.digits())
+    }
+}
+
+impl fmt::Debug for CodeHint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CodeHint({self})")
     }
 }
 

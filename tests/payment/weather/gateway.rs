@@ -1,9 +1,9 @@
 //! A model of the gateway: what it does with an order, and what it says, which is not always what it did.
 
-use micropayd::payment::{Answer, Cause, Proof, Reason, Refusal, ReversalAnswer};
-use micropayd::time::Timestamp;
+use micropayd::payment::Reason;
 
 use super::dice::Dice;
+use super::words::{Back, Silence, Word};
 
 /// How long a payment code can pay, milliseconds (payment code page: about a minute).
 const CODE_LIFE: i64 = 60_000;
@@ -121,27 +121,27 @@ impl Order {
     }
 
     /// A pay request arrives. What the gateway answers, if this is the request that waits for an answer.
-    pub fn pay(&mut self, now: i64, dice: &mut Dice) -> Answer {
+    pub fn pay(&mut self, now: i64, dice: &mut Dice) -> Word {
         if self.killed || self.state != State::Absent {
-            return refused(Reason::NumberUsed);
+            return Word::Refused(Reason::NumberUsed);
         }
         if now > self.scanned_at + CODE_LIFE {
-            return refused(Reason::CodeExpired);
+            return Word::Refused(Reason::CodeExpired);
         }
         if dice.chance(300) {
             self.closes_at = Some(now + CLOSES_AFTER);
         }
         let (state, answer) = match self.mood {
-            Mood::Pays => (State::Paid, paid()),
-            Mood::Password => (State::Dialog, Answer::AwaitingPayer),
-            Mood::Refuses(reason) => (self.after_refusal, refused(reason)),
-            Mood::RefusesAndPays => (State::Paid, refused(Reason::Other)),
-            Mood::RefusesAndAsks => (State::Dialog, refused(Reason::Other)),
-            Mood::ErrorPaid => (State::Paid, unknown("SYSTEMERROR")),
-            Mood::ErrorNotPaid => (State::Unpaid, unknown("SYSTEMERROR")),
-            Mood::NotProcessed => (State::Absent, unknown("FAIL")),
-            Mood::Bank => (State::Unpaid, unknown("BANKERROR")),
-            Mood::PayError => (State::Failed, unknown("SYSTEMERROR")),
+            Mood::Pays => (State::Paid, Word::Paid),
+            Mood::Password => (State::Dialog, Word::AwaitingPayer),
+            Mood::Refuses(reason) => (self.after_refusal, Word::Refused(reason)),
+            Mood::RefusesAndPays => (State::Paid, Word::Refused(Reason::Other)),
+            Mood::RefusesAndAsks => (State::Dialog, Word::Refused(Reason::Other)),
+            Mood::ErrorPaid => (State::Paid, Word::Unknown(Silence::Error)),
+            Mood::ErrorNotPaid => (State::Unpaid, Word::Unknown(Silence::Error)),
+            Mood::NotProcessed => (State::Absent, Word::Unknown(Silence::Error)),
+            Mood::Bank => (State::Unpaid, Word::Unknown(Silence::Error)),
+            Mood::PayError => (State::Failed, Word::Unknown(Silence::Error)),
         };
         // The code was looked at: it cannot be used again.
         self.killed = state == State::Absent;
@@ -151,74 +151,53 @@ impl Order {
 
     /// What a query is told. May lag, but not after a refusal: the confirming query is the documented way to find
     /// out, and if it lied nobody could know.
-    pub fn query(&self, now: i64, dice: &mut Dice) -> Answer {
+    pub fn query(&self, now: i64, dice: &mut Dice) -> Word {
         let refused = matches!(self.mood, Mood::RefusesAndPays | Mood::RefusesAndAsks);
         let may_lag = !refused && now - self.changed_at < LAG;
         let state = if may_lag && dice.fault(300) { self.before } else { self.state };
         if state == State::Paid && dice.fault(20) {
-            return Answer::AwaitingPayer;
+            return Word::AwaitingPayer;
         }
         match state {
-            State::Absent => Answer::NotFound,
-            State::Dialog => Answer::AwaitingPayer,
-            State::Unpaid => Answer::NotPaid,
-            State::Paid => paid(),
-            State::Failed => Answer::PayFailed,
-            State::Closed => Answer::Closed,
-            State::Refunded => Answer::Refunded,
+            State::Absent => Word::NotFound,
+            State::Dialog => Word::AwaitingPayer,
+            State::Unpaid => Word::NotPaid,
+            State::Paid => Word::Paid,
+            State::Failed => Word::PayFailed,
+            State::Closed => Word::Closed,
+            State::Refunded => Word::Refunded,
         }
     }
 
     /// A reverse request arrives.
-    pub fn reverse(&mut self, now: i64, dice: &mut Dice) -> ReversalAnswer {
+    pub fn reverse(&mut self, now: i64, dice: &mut Dice) -> Back {
         if self.recalls > 0 && !dice.is_calm() {
             self.recalls -= 1;
             if dice.chance(300) && !self.stubborn && self.state != State::Absent {
                 self.become_(State::Closed, now);
             }
-            return ReversalAnswer::Again;
+            return Back::Again;
         }
         match self.state {
             State::Absent => match dice.below(3) {
-                0 => ReversalAnswer::NotFound,
-                1 => ReversalAnswer::Done,
+                0 => Back::NotFound,
+                1 => Back::Done,
                 _ => {
                     self.killed = true;
-                    ReversalAnswer::Done
+                    Back::Done
                 }
             },
-            State::Dialog if dice.chance(500) => ReversalAnswer::Again,
-            State::Paid if self.stubborn => refused_to_reverse(),
+            State::Dialog if dice.chance(500) => Back::Again,
+            State::Paid if self.stubborn => Back::Refused,
             State::Paid | State::Dialog | State::Unpaid | State::Failed => {
                 if dice.fault(20) {
-                    return refused_to_reverse();
+                    return Back::Refused;
                 }
                 self.become_(State::Closed, now);
-                ReversalAnswer::Done
+                Back::Done
             }
-            State::Closed => ReversalAnswer::Done,
-            State::Refunded => refused_to_reverse(),
+            State::Closed => Back::Done,
+            State::Refunded => Back::Refused,
         }
     }
-}
-
-/// The gateway's word that it holds the money.
-pub fn paid() -> Answer {
-    Answer::Paid(Proof { gateway_txn: String::new(), paid_at: Timestamp(0), payer_paid: 1, coupon: 0 })
-}
-
-fn refusal(reason: Reason) -> Refusal {
-    Refusal { code: String::new(), text: String::new(), reason }
-}
-
-fn refused(reason: Reason) -> Answer {
-    Answer::Refused(refusal(reason))
-}
-
-fn refused_to_reverse() -> ReversalAnswer {
-    ReversalAnswer::Refused(refusal(Reason::Other))
-}
-
-fn unknown(_code: &'static str) -> Answer {
-    Answer::Unknown(Cause::Malformed)
 }

@@ -1,22 +1,16 @@
-//! One payment's world: the machine, its driver, a disk that can lose what was not synced, a line, a cashier, a payer.
+//! One payment's world: the machine, a disk that can lose what was not synced, a line, a cashier, a payer.
 
 use std::time::Duration;
 
 use micropayd::ids::CodeHint;
 use micropayd::money::Amount;
-use micropayd::payment::cashier::{Language, told};
-use micropayd::payment::{
-    Answer, Asked, Cause, Doubt, Effect, Event, Payment, Phase, Policy, Reason, ReversalAnswer, SalePhase,
-    WaitingFor, Why, step,
-};
+use micropayd::payment::{Asked, Event, Payment, Phase, Policy, Reason, SalePhase};
 use micropayd::time::Timestamp;
 
 use super::dice::Dice;
-use super::gateway::{self, Mood, Order, State};
-use super::rules::{self, Seen};
-
-/// What went wrong that must not.
-pub type Broken = String;
+use super::gateway::{Mood, Order, State};
+use super::rules::{self, Broken, Rule, Seen, breaks};
+use super::words::{Message, Silence, Word};
 
 /// The longest time from the last thing that happened outside to the end, milliseconds: the payer's 45 s or the death of
 /// the code (65 s), two polls of 5 s, and the longest pause between two reverse requests.
@@ -35,65 +29,12 @@ pub struct Outcome {
     pub steps: u32,
     pub calls: u32,
     pub end: Option<SalePhase>,
-    /// Which of [`SIGHTS`] this payment met, a bit each.
+    /// Which of [`SIGHTS`](super::sights::SIGHTS) this payment met, a bit each.
     pub sights: u32,
 }
 
-/// What a run of any length must meet, or it proves little.
-pub const SIGHTS: [&str; 20] = [
-    "armed",
-    "paying",
-    "paying, interrupted",
-    "reversing: gave up",
-    "reversing: cancelled",
-    "reversing: pay failed",
-    "reversing: interrupted",
-    "reversing: late paid",
-    "in doubt: too long",
-    "in doubt: refused",
-    "in doubt: expired",
-    "paid",
-    "declined",
-    "reversed: gave up",
-    "reversed: cancelled",
-    "reversed: pay failed",
-    "reversed: interrupted",
-    "reversed: late paid",
-    "reversed: elsewhere",
-    "void",
-];
-
-fn sight(phase: &Phase) -> &'static str {
-    match phase {
-        Phase::Armed => "armed",
-        Phase::Paying { interrupted: false, .. } => "paying",
-        Phase::Paying { interrupted: true, .. } => "paying, interrupted",
-        Phase::Reversing(reversal) => match reversal.why {
-            Why::GaveUp => "reversing: gave up",
-            Why::Cancelled => "reversing: cancelled",
-            Why::PayFailed => "reversing: pay failed",
-            Why::Interrupted => "reversing: interrupted",
-            Why::LatePaid => "reversing: late paid",
-            Why::Elsewhere => "reversing: elsewhere",
-        },
-        Phase::InDoubt(_, Doubt::TooLong) => "in doubt: too long",
-        Phase::InDoubt(_, Doubt::Refused) => "in doubt: refused",
-        Phase::InDoubt(_, Doubt::Expired) => "in doubt: expired",
-        Phase::Paid(_) => "paid",
-        Phase::Declined(_) => "declined",
-        Phase::Reversed(why) => match why {
-            Why::GaveUp => "reversed: gave up",
-            Why::Cancelled => "reversed: cancelled",
-            Why::PayFailed => "reversed: pay failed",
-            Why::Interrupted => "reversed: interrupted",
-            Why::LatePaid => "reversed: late paid",
-            Why::Elsewhere => "reversed: elsewhere",
-        },
-        Phase::Void => "void",
-    }
-}
-
-enum Happening {
+#[derive(Clone, Copy)]
+pub enum Happening {
     PayArrives {
         attempt: u8,
         answered: bool,
@@ -106,11 +47,12 @@ enum Happening {
         attempt: u8,
         answered: bool,
     },
-    /// A whole answer, or the transport's word that there is none, for the process of this life.
+    /// A whole answer, or the transport's word that there is none, for the process of this life. `query` is the number
+    /// of the query that it answers, 0 if of none.
     Told {
         life: u32,
-        query: Option<u32>,
-        event: Event,
+        query: u32,
+        message: Message,
     },
     PayerActs {
         attempt: u8,
@@ -130,87 +72,113 @@ enum Happening {
         attempt: u8,
     },
     Scan,
-    Cashier(Event),
+    Cancel,
+    Check,
     ManagerRefunds {
         attempt: u8,
     },
     Crash,
 }
 
-pub struct World<'a> {
-    dice: Dice,
-    policy: &'a Policy,
-    now: i64,
+/// An attempt as the world sees it.
+pub struct Tried {
+    pub order: Order,
+    /// When its pay request left.
+    pub left_at: Option<i64>,
+    pub receipts: u32,
+    pub newest_query: u32,
+}
+
+/// The world of one payment at a time. It is used for the next when one is at rest, so that its memory is.
+pub struct World {
+    seed: u64,
+    pub(super) dice: Dice,
+    pub(super) policy: Policy,
+    pub(super) now: i64,
     /// The process's clock minus the world's: each boot gets it wrong in its own way.
-    clock_error: i64,
-    life: u32,
-    /// The machine's payment; `None` while the process is down.
-    live: Option<Payment>,
-    synced: Payment,
-    written: Payment,
-    orders: Vec<Order>,
-    /// For each attempt: when its pay request left.
-    left_at: Vec<Option<i64>>,
-    receipts: Vec<u32>,
-    newest_query: Vec<u32>,
-    queries: u32,
+    pub(super) clock_error: i64,
+    pub(super) life: u32,
+    /// The machine's payment; `None` while a step is taken.
+    pub(super) live: Option<Payment>,
+    pub(super) synced: Payment,
+    pub(super) tries: Vec<Tried>,
+    pub(super) seen: Seen,
+    pub(super) queries: u32,
     queue: Vec<(i64, u32, Happening)>,
     queued: u32,
-    calm_at: i64,
+    pub(super) calm_at: i64,
     stalled_until: i64,
     outage_until: i64,
-    expired: bool,
-    rested_at: Option<i64>,
-    outcome: Outcome,
-    story: Option<Vec<String>>,
+    pub(super) expired: bool,
+    pub(super) rested_at: Option<i64>,
+    pub(super) outcome: Outcome,
+    pub(super) story: Option<Vec<String>>,
 }
 
-/// Plays payment `number` of the run `seed`. With `story` it also tells what happened, line by line.
-pub fn play(seed: u64, number: u64, budget: u32, story: bool) -> (Result<Outcome, Broken>, Vec<String>) {
-    let mut dice = Dice::new(seed, number, budget);
-    let policy = policy(&mut dice);
-    let amount = Amount::from_fen(1).expect("one fen is an amount");
-    let payment = Payment::new(amount, dice.chance(200), Timestamp(0), &policy);
-    let mut world = World {
-        policy: &policy,
-        now: 0,
-        clock_error: 0,
-        life: 0,
-        live: Some(payment.clone()),
-        synced: payment.clone(),
-        written: payment,
-        orders: Vec::with_capacity(2),
-        left_at: Vec::with_capacity(2),
-        receipts: Vec::with_capacity(2),
-        newest_query: Vec::with_capacity(2),
-        queries: 0,
-        queue: Vec::with_capacity(16),
-        queued: 0,
-        calm_at: dice.between(0, 300_000),
-        stalled_until: 0,
-        outage_until: 0,
-        expired: false,
-        rested_at: None,
-        outcome: Outcome::default(),
-        story: story.then(Vec::new),
-        dice,
-    };
-    let result = world.run();
-    world.outcome.faults = world.dice.faults();
-    (result.map(|()| world.outcome), world.story.unwrap_or_default())
-}
-
-/// Mostly the shipped waits; some are so short that the last resorts are reached within the hour.
-fn policy(dice: &mut Dice) -> Policy {
-    let mut policy = Policy::default();
-    if dice.chance(100) {
-        policy.call_manager_after = Duration::from_secs(120);
-        policy.reverse_for = Duration::from_secs(900);
+impl World {
+    /// The world of the run `seed`.
+    pub fn new(seed: u64) -> Self {
+        let policy = Policy::default();
+        let amount = Amount::from_fen(1).expect("one fen is an amount");
+        let payment = Payment::new(amount, false, Timestamp(0), &policy);
+        Self {
+            seed,
+            dice: Dice::new(seed, 0, 0),
+            policy,
+            now: 0,
+            clock_error: 0,
+            life: 0,
+            live: None,
+            synced: payment,
+            tries: Vec::with_capacity(8),
+            seen: Seen::default(),
+            queries: 0,
+            queue: Vec::with_capacity(32),
+            queued: 0,
+            calm_at: 0,
+            stalled_until: 0,
+            outage_until: 0,
+            expired: false,
+            rested_at: None,
+            outcome: Outcome::default(),
+            story: None,
+        }
     }
-    policy
-}
 
-impl World<'_> {
+    /// Plays payment `number` with at most `budget` faults.
+    pub fn play(&mut self, number: u64, budget: u32) -> Result<Outcome, Broken> {
+        self.dice = Dice::new(self.seed, number, budget);
+        // Mostly the shipped waits; some are so short that the last resorts are reached within the hour.
+        self.policy = Policy::default();
+        if self.dice.chance(100) {
+            self.policy.call_manager_after = Duration::from_secs(120);
+            self.policy.reverse_for = Duration::from_secs(900);
+        }
+        let single = self.dice.chance(200);
+        let payment = Payment::new(self.synced.amount, single, Timestamp(0), &self.policy);
+        self.synced.single = single;
+        self.synced.attempts.clone_from(&payment.attempts);
+        self.live = Some(payment);
+        (self.now, self.clock_error, self.life) = (0, 0, 0);
+        self.tries.clear();
+        self.queue.clear();
+        (self.queries, self.queued) = (0, 0);
+        self.calm_at = self.dice.between(0, 300_000);
+        (self.stalled_until, self.outage_until) = (0, 0);
+        (self.expired, self.rested_at) = (false, None);
+        self.outcome = Outcome::default();
+        self.run()?;
+        self.outcome.faults = self.dice.faults();
+        Ok(self.outcome)
+    }
+
+    /// Plays it and tells what happened, line by line.
+    pub fn play_aloud(&mut self, number: u64, budget: u32) -> (Result<Outcome, Broken>, Vec<String>) {
+        self.story = Some(Vec::new());
+        let result = self.play(number, budget);
+        (result, self.story.take().unwrap_or_default())
+    }
+
     fn run(&mut self) -> Result<(), Broken> {
         self.new_order();
         self.plan_the_cashier();
@@ -239,7 +207,7 @@ impl World<'_> {
                 (None, None) => break,
             }
             if self.outcome.steps > STEPS_MAX {
-                return Err(format!("does not come to rest within {STEPS_MAX} steps"));
+                return breaks(Rule::Rest, format!("does not come to rest within {STEPS_MAX} steps"));
             }
         }
         self.at_rest()
@@ -256,11 +224,11 @@ impl World<'_> {
         }
         if self.dice.fault(60) {
             let at = self.dice.between(0, 90_000);
-            self.later(at, Happening::Cashier(Event::Cancel));
+            self.later(at, Happening::Cancel);
         }
         if self.dice.fault(40) {
             let at = self.dice.between(0, 120_000);
-            self.later(at, Happening::Cashier(Event::Check));
+            self.later(at, Happening::Check);
         }
         if self.dice.fault(60) {
             let at = self.dice.between(0, 120_000);
@@ -274,7 +242,7 @@ impl World<'_> {
         }
     }
 
-    fn new_order(&mut self) {
+    pub(super) fn new_order(&mut self) {
         let mood = match self.dice.below(100) {
             0..=49 => Mood::Pays,
             50..=64 => Mood::Password,
@@ -287,55 +255,57 @@ impl World<'_> {
             92..=95 => Mood::Bank,
             _ => Mood::PayError,
         };
-        self.orders.push(Order::new(mood, &mut self.dice));
-        self.left_at.push(None);
-        self.receipts.push(0);
-        self.newest_query.push(0);
+        let order = Order::new(mood, &mut self.dice);
+        self.tries.push(Tried { order, left_at: None, receipts: 0, newest_query: 0 });
     }
 
-    fn later(&mut self, delay: i64, happening: Happening) {
+    pub(super) fn later(&mut self, delay: i64, happening: Happening) {
         self.queued += 1;
         self.queue.push((self.now + delay, self.queued, happening));
     }
 
-    fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
         if let Some(story) = &mut self.story {
             let line = line();
             story.push(format!("{:>10.3}  {line}", self.now as f64 / 1000.0));
         }
     }
 
+    fn order(&mut self, attempt: u8) -> &mut Order {
+        &mut self.tries[slot(attempt)].order
+    }
+
     fn happens(&mut self, index: usize) -> Result<(), Broken> {
         let (at, _, happening) = self.queue.swap_remove(index);
         self.now = self.now.max(at);
         match happening {
-            Happening::PayArrives { attempt, answered } => self.pay_arrives(attempt, answered)?,
+            Happening::PayArrives { attempt, answered } => self.pay_arrives(attempt, answered),
             Happening::QueryArrives { attempt, number } => {
-                let answer = self.orders[slot(attempt)].query(self.now, &mut self.dice);
-                self.tell(|| format!("    gateway answers query {attempt}: {answer:?}"));
-                let event = Event::Answered { attempt, to: Asked::Query, answer };
-                self.answer_travels(Some(number), event);
+                let word = self.tries[slot(attempt)].order.query(self.now, &mut self.dice);
+                self.tell(|| format!("    gateway answers query {attempt}: {word:?}"));
+                self.answer_travels(number, Message::Answered { attempt, to: Asked::Query, word });
             }
             Happening::ReverseArrives { attempt, answered } => {
-                let order = &mut self.orders[slot(attempt)];
-                let answer = order.reverse(self.now, &mut self.dice);
+                let order = &mut self.tries[slot(attempt)].order;
+                let word = order.reverse(self.now, &mut self.dice);
                 let state = order.state;
-                self.tell(|| format!("    gateway reverses {attempt}: {answer:?}, the order is {state:?}"));
+                self.tell(|| format!("    gateway reverses {attempt}: {word:?}, the order is {state:?}"));
                 if answered {
-                    self.answer_travels(None, Event::Reversed { attempt, answer });
+                    self.answer_travels(0, Message::Reversed { attempt, word });
                 }
             }
-            Happening::Told { life, query, event } => {
-                if life == self.life && query.is_none_or(|number| self.is_newest_query(&event, number)) {
-                    if let Event::Answered { attempt, answer: Answer::AwaitingPayer, .. } = event {
-                        self.orders[slot(attempt)].dialog_heard = true;
+            Happening::Told { life, query, message } => {
+                let tried = &mut self.tries[slot(message.attempt())];
+                if life == self.life && (query == 0 || query == tried.newest_query) {
+                    if matches!(message, Message::Answered { word: Word::AwaitingPayer, .. }) {
+                        tried.order.dialog_heard = true;
                     }
-                    self.feed(event)?;
+                    self.feed(message.event())?;
                 }
             }
             Happening::PayerActs { attempt } => self.payer_acts(attempt),
             Happening::GatewayCloses { attempt } => {
-                let order = &mut self.orders[slot(attempt)];
+                let order = self.order(attempt);
                 if matches!(order.state, State::Dialog | State::Unpaid) {
                     order.become_(State::Closed, at);
                     self.tell(|| format!("    gateway closes {attempt} by itself"));
@@ -343,7 +313,7 @@ impl World<'_> {
             }
             Happening::Elsewhere { attempt } => {
                 let refunded = self.dice.chance(500);
-                let order = &mut self.orders[slot(attempt)];
+                let order = self.order(attempt);
                 if order.holds_money() {
                     order.elsewhere = true;
                     order.become_(if refunded { State::Refunded } else { State::Closed }, at);
@@ -355,7 +325,7 @@ impl World<'_> {
             Happening::LateCharge { attempt } => {
                 let on_record = &self.synced.attempts[slot(attempt)].phase;
                 let over = !on_record.is_open() && !matches!(on_record, Phase::Paid(_));
-                let order = &mut self.orders[slot(attempt)];
+                let order = self.order(attempt);
                 if over && matches!(order.state, State::Absent | State::Unpaid | State::Closed) {
                     order.untold = true;
                     order.become_(State::Paid, at);
@@ -364,20 +334,20 @@ impl World<'_> {
                 }
             }
             Happening::BillTells { attempt } => {
-                let order = &mut self.orders[slot(attempt)];
-                if order.holds_money() {
+                if self.order(attempt).holds_money() {
                     self.calm_at = self.calm_at.max(at);
-                    self.feed(Event::Answered { attempt, to: Asked::Query, answer: gateway::paid() })?;
+                    let word = Word::Paid;
+                    self.feed(Message::Answered { attempt, to: Asked::Query, word }.event())?;
                     // Reconciliation asks again until the record says otherwise.
                     let heard = self.synced.attempts[slot(attempt)].phase.is_open();
-                    self.orders[slot(attempt)].untold = !heard;
+                    self.order(attempt).untold = !heard;
                     if !heard {
                         self.later(60_000, Happening::BillTells { attempt });
                     }
                 }
             }
             Happening::ManagerRefunds { attempt } => {
-                let order = &mut self.orders[slot(attempt)];
+                let order = self.order(attempt);
                 if order.holds_money() {
                     order.become_(State::Refunded, at);
                     self.calm_at = self.calm_at.max(at);
@@ -389,31 +359,30 @@ impl World<'_> {
                 let hint = CodeHint::from_digits("8406").expect("four digits");
                 self.feed(Event::Code(hint))?;
             }
-            Happening::Cashier(event) => {
+            Happening::Cancel => {
                 self.calm_at = self.calm_at.max(at);
-                self.feed(event)?;
+                self.feed(Event::Cancel)?;
             }
-            Happening::Crash => self.crash()?,
+            Happening::Check => {
+                self.calm_at = self.calm_at.max(at);
+                self.feed(Event::Check)?;
+            }
+            Happening::Crash => {
+                let written = self.live.take().expect("a process that is up has a payment");
+                self.crash(written)?;
+            }
         }
-        rules::money_is_on_record(&self.orders, &self.synced)
+        rules::money_is_on_record(&self.tries, &self.synced)
     }
 
-    fn is_newest_query(&self, event: &Event, number: u32) -> bool {
-        match event {
-            Event::Answered { attempt, .. } => self.newest_query[slot(*attempt)] == number,
-            _ => true,
-        }
-    }
-
-    fn pay_arrives(&mut self, attempt: u8, answered: bool) -> Result<(), Broken> {
-        let order = &mut self.orders[slot(attempt)];
-        let answer = order.pay(self.now, &mut self.dice);
-        let (state, closes_at) = (order.state, order.closes_at);
-        self.tell(|| format!("    pay {attempt} arrives: {answer:?}, the order is {state:?}"));
+    fn pay_arrives(&mut self, attempt: u8, answered: bool) {
+        let order = &mut self.tries[slot(attempt)].order;
+        let word = order.pay(self.now, &mut self.dice);
+        let (state, mood, closes_at) = (order.state, order.mood, order.closes_at);
+        self.tell(|| format!("    pay {attempt} arrives: {word:?}, the order is {state:?}"));
         if let Some(closes_at) = closes_at {
             self.later(closes_at - self.now, Happening::GatewayCloses { attempt });
         }
-        let mood = self.orders[slot(attempt)].mood;
         if state == State::Dialog || matches!(mood, Mood::Bank | Mood::PayError) {
             let takes = self.dice.between(500, 70_000);
             self.later(takes, Happening::PayerActs { attempt });
@@ -427,9 +396,8 @@ impl World<'_> {
             self.later(delay, Happening::LateCharge { attempt });
         }
         if answered {
-            self.answer_travels(None, Event::Answered { attempt, to: Asked::Pay, answer });
+            self.answer_travels(0, Message::Answered { attempt, to: Asked::Pay, word });
         }
-        Ok(())
     }
 
     /// The payer ends the dialog, or the bank makes up its mind.
@@ -440,12 +408,13 @@ impl World<'_> {
             8 => (State::Unpaid, false),
             _ => (State::Unpaid, true),
         };
-        let order = &mut self.orders[slot(attempt)];
+        let now = self.now;
+        let order = self.order(attempt);
         let over = order.mood == Mood::RefusesAndAsks && order.state == State::Unpaid && !order.dialog_heard;
         let open = matches!(order.state, State::Dialog | State::Unpaid) && !over;
         if open || (order.state == State::Failed && order.mood == Mood::PayError) {
-            order.become_(outcome, self.now);
-            self.calm_at = self.calm_at.max(self.now);
+            order.become_(outcome, now);
+            self.calm_at = self.calm_at.max(now);
             self.tell(|| format!("    the payer of {attempt} acts: {outcome:?}"));
         }
         if acts_again {
@@ -455,16 +424,15 @@ impl World<'_> {
     }
 
     /// The way back of an answer to the process that asked.
-    fn answer_travels(&mut self, query: Option<u32>, event: Event) {
+    fn answer_travels(&mut self, query: u32, message: Message) {
         if self.in_outage() || self.dice.fault(30) {
-            let silence = silence(&event, Cause::Timeout);
             let timeout = self.dice.between(3_000, 20_000);
-            self.tells(timeout, query, silence);
+            self.tells(timeout, query, message.silenced(Silence::Timeout));
         } else if self.dice.fault(5) {
-            self.tell(|| format!("    lost on its way to the machine: {event:?}"));
+            self.tell(|| format!("    lost on its way to the machine: {message:?}"));
         } else {
             let forged = self.dice.fault(20);
-            let event = if forged { silence(&event, Cause::BadSignature) } else { event };
+            let message = if forged { message.silenced(Silence::Forged) } else { message };
             let delay = if self.dice.fault(40) {
                 self.dice.between(1_000, 29_000)
             } else {
@@ -472,238 +440,29 @@ impl World<'_> {
             };
             if self.dice.fault(20) {
                 let again = delay + self.dice.between(0, 60_000);
-                self.tells(again, query, event.clone());
+                self.tells(again, query, message);
             }
-            self.tells(delay, query, event);
+            self.tells(delay, query, message);
         }
     }
 
-    fn tells(&mut self, delay: i64, query: Option<u32>, event: Event) {
+    pub(super) fn tells(&mut self, delay: i64, query: u32, message: Message) {
         let life = self.life;
-        self.later(delay, Happening::Told { life, query, event });
+        self.later(delay, Happening::Told { life, query, message });
     }
 
-    fn in_outage(&self) -> bool {
+    pub(super) fn in_outage(&self) -> bool {
         self.now < self.outage_until
     }
 
-    fn clock(&self) -> Timestamp {
+    pub(super) fn clock(&self) -> Timestamp {
         Timestamp(self.now + self.clock_error)
-    }
-
-    /// The driver: a step, its record, its effects, and a power cut between any two of them.
-    fn feed(&mut self, event: Event) -> Result<(), Broken> {
-        let now = self.clock();
-        let payment = self.live.take().expect("a process that is up has a payment");
-        let seen = Seen::new(&payment, &event);
-        if payment.waiting_for() == Some(WaitingFor::Scan) {
-            self.calm_at = self.calm_at.max(self.now);
-        }
-        self.outcome.steps += 1;
-        let told = if self.story.is_some() { format!("{event:?}") } else { String::new() };
-        let scanned = matches!(event, Event::Code(_));
-        let step = step(payment, event, now, self.policy);
-        self.tell(|| {
-            let phases: Vec<_> = step
-                .payment
-                .attempts
-                .iter()
-                .map(|a| (a.phase.label(), a.wake.map(|w| w.since(now))))
-                .collect();
-            format!("{told} -> {phases:?} {:?}{}", step.effects, if step.durable { " durable" } else { "" })
-        });
-        seen.check(&step, now, self.policy)?;
-        if step.payment.attempts.len() > self.orders.len() {
-            self.new_order();
-            self.customer_tries_again();
-        }
-        // Where the power fails: before the record, after it, or after so many effects.
-        let fails_after = self.dice.fault(6).then(|| self.dice.below(step.effects.len() as u64 + 2));
-        let early = scanned && step.effects.first().is_some_and(|effect| matches!(effect, Effect::Pay(_)));
-        if early {
-            // The intent is durable, so the request need not wait for the disk.
-            self.carry_out(step.effects[0])?;
-        }
-        if fails_after == Some(0) {
-            return self.crash();
-        }
-        if step.durable {
-            self.synced.clone_from(&step.payment);
-        }
-        self.written.clone_from(&step.payment);
-        rules::money_is_on_record(&self.orders, &self.synced)?;
-        for (effect, done) in step.effects.iter().skip(usize::from(early)).zip(1..) {
-            if fails_after == Some(done) {
-                return self.crash();
-            }
-            self.carry_out(*effect)?;
-        }
-        if fails_after.is_some() {
-            return self.crash();
-        }
-        self.look_at_the_screen(&step.payment, step.durable)?;
-        self.rested_at = if step.payment.is_open() { None } else { self.rested_at.or(Some(self.now)) };
-        self.live = Some(step.payment);
-        Ok(())
-    }
-
-    fn customer_tries_again(&mut self) {
-        let delay = self.dice.between(2_000, 30_000);
-        if self.dice.chance(900) {
-            self.later(delay, Happening::Scan);
-        } else if self.dice.chance(800) {
-            self.later(delay, Happening::Cashier(Event::Cancel));
-        }
-    }
-
-    fn look_at_the_screen(&mut self, payment: &Payment, durable: bool) -> Result<(), Broken> {
-        if !durable {
-            return Ok(());
-        }
-        for attempt in &payment.attempts {
-            let name = sight(&attempt.phase);
-            let index = SIGHTS.iter().position(|sight| *sight == name).expect("every sight is listed");
-            self.outcome.sights |= 1 << index;
-            self.expired |= matches!(attempt.phase, Phase::InDoubt(_, Doubt::Expired));
-        }
-        let told = told(payment, self.clock(), self.policy, Language::English);
-        if told.hand_over_goods {
-            rules::goods_are_paid_for(&self.orders, &self.synced)?;
-        }
-        Ok(())
-    }
-
-    fn carry_out(&mut self, effect: Effect) -> Result<(), Broken> {
-        match effect {
-            Effect::Pay(attempt) => {
-                if self.left_at[slot(attempt)].replace(self.now).is_some() {
-                    return Err(format!("a second pay request of attempt {attempt}"));
-                }
-                self.orders[slot(attempt)].scanned_at = self.now;
-                self.outcome.calls += 1;
-                self.pay_leaves(attempt);
-            }
-            Effect::Query(attempt) => {
-                self.outcome.calls += 1;
-                self.queries += 1;
-                let number = self.queries;
-                self.newest_query[slot(attempt)] = number;
-                match self.line() {
-                    Line::Up(delay) => self.later(delay, Happening::QueryArrives { attempt, number }),
-                    Line::Down(cause) => {
-                        let silent = Answer::NeverSent(cause);
-                        let event = Event::Answered { attempt, to: Asked::Query, answer: silent };
-                        self.tells(1_000, Some(number), event);
-                    }
-                    Line::Swallows => {
-                        let silent = Answer::Unknown(Cause::Timeout);
-                        let event = Event::Answered { attempt, to: Asked::Query, answer: silent };
-                        self.tells(10_000, Some(number), event);
-                    }
-                }
-            }
-            Effect::Reverse(attempt) => {
-                self.outcome.calls += 1;
-                rules::not_too_soon(self.left_at[slot(attempt)], self.now)?;
-                match self.line() {
-                    Line::Up(delay) => {
-                        self.later(delay, Happening::ReverseArrives { attempt, answered: true });
-                        if self.dice.fault(10) {
-                            let later = delay + self.dice.between(0, 60_000);
-                            self.later(later, Happening::ReverseArrives { attempt, answered: false });
-                        }
-                    }
-                    Line::Down(cause) => {
-                        let answer = ReversalAnswer::NeverSent(cause);
-                        self.tells(1_000, None, Event::Reversed { attempt, answer });
-                    }
-                    Line::Swallows => {
-                        let answer = ReversalAnswer::Unknown(Cause::Timeout);
-                        self.tells(10_000, None, Event::Reversed { attempt, answer });
-                    }
-                }
-            }
-            Effect::Receipt(attempt) => {
-                self.receipts[slot(attempt)] += 1;
-                rules::receipt_is_due(attempt, self.receipts[slot(attempt)], &self.orders, &self.synced)?;
-            }
-            Effect::CallManager(attempt) => {
-                if self.orders[slot(attempt)].stubborn {
-                    let delay = self.dice.between(60_000, 1_800_000);
-                    self.later(delay, Happening::ManagerRefunds { attempt });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The one pay request sets out; it may need a minute, come twice, or never.
-    fn pay_leaves(&mut self, attempt: u8) {
-        let answer = |answer| Event::Answered { attempt, to: Asked::Pay, answer };
-        match self.line() {
-            Line::Down(cause) => {
-                let delay = self.dice.between(10, 25_000);
-                self.tells(delay, None, answer(Answer::NeverSent(cause)));
-            }
-            Line::Swallows => self.tells(10_000, None, answer(Answer::Unknown(Cause::Timeout))),
-            Line::Up(delay) => {
-                if self.dice.fault(20) {
-                    // Held up on its way; the transport has long given up when it arrives.
-                    let held = self.dice.between(1_000, 60_000);
-                    self.later(held, Happening::PayArrives { attempt, answered: false });
-                    self.tells(10_000, None, answer(Answer::Unknown(Cause::Timeout)));
-                } else {
-                    self.later(delay, Happening::PayArrives { attempt, answered: true });
-                }
-                if self.dice.fault(10) {
-                    let again = delay + self.dice.between(0, 60_000);
-                    self.later(again, Happening::PayArrives { attempt, answered: false });
-                }
-            }
-        }
-    }
-
-    fn line(&mut self) -> Line {
-        if self.in_outage() || self.dice.fault(30) {
-            return match self.dice.below(3) {
-                0 => Line::Swallows,
-                1 => Line::Down(Cause::Dns),
-                _ => Line::Down(Cause::Connect),
-            };
-        }
-        Line::Up(self.dice.between(10, 200))
-    }
-
-    /// The process or the power fails. What was synced is there again; what was only written may be.
-    fn crash(&mut self) -> Result<(), Broken> {
-        self.outcome.crashes += 1;
-        self.life += 1;
-        let kept = self.dice.chance(600);
-        let payment = if kept { &self.written } else { &self.synced }.clone();
-        self.tell(|| format!("CRASH, unsynced steps {}", if kept { "kept" } else { "lost" }));
-        self.synced.clone_from(&payment);
-        self.written.clone_from(&payment);
-        self.now += if self.dice.chance(800) {
-            self.dice.between(100, 5_000)
-        } else {
-            self.dice.between(100, 600_000)
-        };
-        self.clock_error = match self.dice.below(4) {
-            0 => 0,
-            1 => self.dice.between(-700_000_000_000, 700_000_000_000),
-            2 => self.dice.between(-5_000, 5_000),
-            _ => -self.now,
-        };
-        self.calm_at = self.calm_at.max(self.now);
-        self.live = Some(payment);
-        self.feed(Event::Restarted)
     }
 
     fn at_rest(&mut self) -> Result<(), Broken> {
         let payment = self.live.as_ref().expect("a process that is up has a payment");
-        let open = payment.attempts.iter().any(|attempt| attempt.phase.is_open());
-        if open {
-            return Err("an attempt is open and nothing will ever happen".to_owned());
+        if payment.is_open() {
+            return breaks(Rule::Visibility, "an attempt is open and nothing will ever happen");
         }
         let late = self.rested_at.unwrap_or(self.now) - self.calm_at;
         let bound = CONVERGES_WITHIN + if self.expired { WATCHES_EVERY } else { 0 };
@@ -711,32 +470,13 @@ impl World<'_> {
             self.outcome.late = late;
         }
         if late > bound {
-            return Err(format!("took {late} ms to come to rest after the last fault"));
+            return breaks(Rule::Rest, format!("took {late} ms to come to rest after the last fault"));
         }
         self.outcome.end = Some(payment.phase());
-        rules::agrees_with_the_gateway(&self.orders, payment)
+        rules::agrees_with_the_gateway(&self.tries, payment)
     }
 }
 
-enum Line {
-    Up(i64),
-    Down(Cause),
-    Swallows,
-}
-
-/// What the machine is told instead of an answer that did not come, or cannot be believed.
-fn silence(event: &Event, cause: Cause) -> Event {
-    match event {
-        Event::Answered { attempt, to, .. } => {
-            Event::Answered { attempt: *attempt, to: *to, answer: Answer::Unknown(cause) }
-        }
-        Event::Reversed { attempt, .. } => {
-            Event::Reversed { attempt: *attempt, answer: ReversalAnswer::Unknown(cause) }
-        }
-        Event::Code(_) | Event::Cancel | Event::Check | Event::Wake | Event::Restarted => event.clone(),
-    }
-}
-
-fn slot(attempt: u8) -> usize {
+pub fn slot(attempt: u8) -> usize {
     usize::from(attempt) - 1
 }
