@@ -62,6 +62,8 @@ impl Paying {
             Event::Restarted => {
                 self.sent_at = turn.now;
                 self.payer_asked = false;
+                // The life before may have heard of a dialog and not come to record it: no query confirms a refusal now.
+                self.interrupted |= self.refusal.take().is_some();
                 self.query(turn)
             }
             Event::Check => {
@@ -74,10 +76,11 @@ impl Paying {
 
     fn pay_answered(mut self, answer: Answer, turn: &mut Turn) -> Phase {
         match answer {
+            // A dialog was heard of before this: no query could confirm a refusal that the gateway itself contradicted.
+            Answer::Refused(_) if self.payer_asked => self.query(turn),
             // Not the end: cases are known in which the gateway refused and took the money all the same.
             Answer::Refused(refusal) => {
                 self.refusal = Some(refusal);
-                self.payer_asked = false;
                 self.query(turn)
             }
             Answer::NeverSent(cause) if self.nothing_heard() => Phase::Declined(never_sent(&cause)),

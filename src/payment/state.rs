@@ -44,7 +44,7 @@ pub enum Phase {
         payer_asked: bool,
         /// The gateway refused the pay request; one query confirms it before the attempt is declined.
         refusal: Option<Refusal>,
-        /// Found armed after a restart: whether a code was scanned is not known, and the customer may be gone.
+        /// Found armed or refused after a restart: whether anybody still pays is not known, and the customer may be gone.
         interrupted: bool,
     },
     /// On its way back if it was taken: asked to reverse until the gateway says that it is.
