@@ -1,4 +1,4 @@
-//! The kernel calls that rustix has no safe form for: the only file with unsafe code. Each is from the kernel's own
+//! The kernel calls that rustix has no safe form for. Each is from the kernel's own
 //! headers (Linux 6.1, `include/uapi`), which also give the sizes.
 #![allow(unsafe_code)]
 

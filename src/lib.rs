@@ -23,7 +23,7 @@
 //! | [`payment`] | the machine: pure, total, the only place that decides about money |
 //! | `ioctl` | the kernel calls without a safe form |
 //! | [`money`], [`time`], [`ids`] | the words |
-// Not `forbid`, for the one file `ioctl`.
+// Not `forbid`, for two files: `ioctl`, and the allocator in `service`.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

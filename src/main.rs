@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static MEMORY: micropayd::service::Wiping = micropayd::service::Wiping;
+
 fn main() -> ExitCode {
     micropayd::cli::main(std::env::args_os())
 }

@@ -1,12 +1,14 @@
 //! The process under systemd: ready, the status line, the watchdog, stop and reload; and the log on stderr.
 
 mod log;
+mod wipe;
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
 pub use log::{guard_panics, log_to_stderr};
+pub use wipe::Wiping;
 
 /// Tells the service manager how the process is (sd_notify(3)). Says nothing where there is none, and never waits for
 /// it: a manager that does not read must not hold up a payment. What it did not take is said again next time.
@@ -111,6 +113,20 @@ fn tell(manager: Option<&(UnixDatagram, SocketAddr)>, text: &str) -> bool {
             true
         }
     }
+}
+
+/// Keeps keys and payment codes out of core files, and this process's memory out of reach of others of the same user:
+/// no core is ever written, and nobody without `CAP_SYS_PTRACE` can trace it or read its memory (prctl(2),
+/// `PR_SET_DUMPABLE`). Call it before the first key is read; it holds for all threads, and for no program started later.
+///
+/// # Errors
+/// The kernel refuses. Nothing secret should be read then.
+pub fn keep_memory_private() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // The kernel writes none for a process that is not dumpable; this says so to whoever looks at its limits.
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(())
 }
 
 /// What somebody asks of the process.

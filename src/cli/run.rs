@@ -14,6 +14,7 @@ use crate::{display, printer, service};
 
 pub async fn run(context: &Context) -> anyhow::Result<u8> {
     service::log_to_stderr();
+    service::keep_memory_private().context("memory cannot be kept private")?;
     let config = Config::load(&context.config_path(), &Surroundings::of_process())?;
     for problem in &config.remarks {
         tracing::warn!("{problem}");
