@@ -40,7 +40,8 @@ pub struct Limits {
     /// Open connections. When they are all taken, the one that has been without a request for the longest makes room for
     /// a new one; if every one has a request in hand, the new one is closed.
     pub connections: usize,
-    /// From a request's first byte to the last byte of its head, and again to the last byte of its body; also the TLS handshake.
+    /// From a request's first byte to the last byte of its head, and again to the last byte of its body; also the TLS
+    /// handshake. A peer that takes no byte of its answer for this long is hung up on, at the latest after twice the time.
     pub request_timeout: Duration,
     /// A connection without a request is closed after this time.
     pub idle_timeout: Duration,
@@ -196,7 +197,7 @@ async fn connection(
     let Some((stream, client_cert)) = shaken else { return };
     let peer = Peer { addr, client_cert };
     let service = service_fn(|request| Box::pin(answer(request, router.clone(), peer.clone(), seat.clone())));
-    let io = TokioIo::new(Watched { stream, seat: seat.clone() });
+    let io = TokioIo::new(Watched { stream, seat: seat.clone(), stalls: false });
     // Time limits are kept here, by phase: hyper's own cannot tell an idle connection from half a request.
     let mut http = http1::Builder::new()
         .header_read_timeout(None)
@@ -272,6 +273,8 @@ enum Phase {
 struct Entry {
     phase: Phase,
     since: Instant,
+    /// Since when the peer takes no byte of what is due to it.
+    stalled: Option<Instant>,
     close: Arc<Notify>,
 }
 
@@ -314,7 +317,10 @@ impl Seats {
         let id = taken.next;
         taken.next += 1;
         let close = Arc::new(Notify::new());
-        taken.by_id.insert(id, Entry { phase: Phase::Idle, since: Instant::now(), close: close.clone() });
+        taken.by_id.insert(
+            id,
+            Entry { phase: Phase::Idle, since: Instant::now(), stalled: None, close: close.clone() },
+        );
         Some(Seat { id, close, seats: seats.clone(), owner: true })
     }
 }
@@ -359,6 +365,12 @@ impl Seat {
         }
     }
 
+    fn stalls(&self, stalls: bool) {
+        if let Some(entry) = self.seats.lock().by_id.get_mut(&self.id) {
+            entry.stalled = stalls.then(Instant::now);
+        }
+    }
+
     /// Returns when this connection must be closed: evicted, or too slow for its phase.
     async fn over(&self) {
         let Limits { request_timeout, idle_timeout, .. } = self.seats.limits;
@@ -370,7 +382,7 @@ impl Seat {
                     Some(entry) => match entry.phase {
                         Phase::Idle => entry.since + idle_timeout,
                         Phase::Reading => entry.since + request_timeout,
-                        Phase::Busy => now + request_timeout,
+                        Phase::Busy => entry.stalled.unwrap_or(now) + request_timeout,
                     },
                 };
                 if deadline <= now {
@@ -387,10 +399,21 @@ impl Seat {
     }
 }
 
-/// A stream that tells its seat when bytes come in.
+/// A stream that tells its seat when bytes come in, and when none can go out.
 struct Watched {
     stream: Stream,
     seat: Seat,
+    stalls: bool,
+}
+
+impl Watched {
+    fn sent<T>(&mut self, polled: Poll<T>) -> Poll<T> {
+        if polled.is_pending() != self.stalls {
+            self.stalls = polled.is_pending();
+            self.seat.stalls(self.stalls);
+        }
+        polled
+    }
 }
 
 impl AsyncRead for Watched {
@@ -410,11 +433,13 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.sent(polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        self.sent(polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -36,11 +36,22 @@ struct Gate {
     arrived: Semaphore,
     /// A permit for each that may go.
     go: Semaphore,
+    /// A permit for each endless answer that was dropped.
+    dropped: Semaphore,
+}
+
+/// Tells when an answer is dropped.
+struct Dropped(Arc<Gate>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.dropped.add_permits(1);
+    }
 }
 
 impl Gate {
     fn new() -> Arc<Self> {
-        Arc::new(Self { arrived: Semaphore::new(0), go: Semaphore::new(0) })
+        Arc::new(Self { arrived: Semaphore::new(0), go: Semaphore::new(0), dropped: Semaphore::new(0) })
     }
 
     async fn hold(&self) -> &'static str {
@@ -64,7 +75,18 @@ async fn start(limits: Limits) -> Server {
 }
 
 fn router(gate: Arc<Gate>) -> Router {
+    let flooded = gate.clone();
     Router::new()
+        .route(
+            "/flood",
+            get(move || async move {
+                let answer = Dropped(flooded.clone());
+                Body::from_stream(stream::repeat_with(move || {
+                    let _held = &answer;
+                    Ok::<_, io::Error>(Bytes::from_static(&[b'x'; 16384]))
+                }))
+            }),
+        )
         .route("/", get(|Extension(peer): Extension<Peer>| async move { format!("{:?}", peer.addr) }))
         .route("/held", get(move || async move { gate.hold().await }))
         .route(
@@ -170,6 +192,15 @@ async fn requests_in_hand_are_never_evicted() {
 async fn a_long_answer_is_not_idleness() {
     let server = start(Limits { request_timeout: SOON, idle_timeout: SOON, ..LIMITS }).await;
     assert_eq!(server.get("/stream").await.matches("tick").count(), 8);
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_of_its_answer_is_hung_up_on() {
+    let server = start(Limits { request_timeout: SOON, ..LIMITS }).await;
+    let slow = server.send("/flood").await;
+    // Nothing is read, so the kernel's buffers fill, and then no byte goes out any more.
+    timeout(LONG / 2, server.gate.dropped.acquire()).await.expect("it is hung up on").unwrap().forget();
+    drop(slow);
 }
 
 #[tokio::test]
