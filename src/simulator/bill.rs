@@ -82,7 +82,7 @@ fn lines_of(order: &Order) -> Vec<Line<'_>> {
 
 fn cells(line: &Line, kind: &str, request: &Fields, sums: &mut [u64; 5]) -> Vec<String> {
     let order = line.order;
-    let term = |name: &str| order.terms.get(name).cloned().unwrap_or_default();
+    let term = |name: &str| order.terms.get(name).map(|text| cell(text)).unwrap_or_default();
     let own = |name: &str| request.get(name).cloned().unwrap_or_default();
     let settled = u64::from(order.total - order.unfunded());
     let funded = u64::from(order.coupon_fee() - order.unfunded());
@@ -145,6 +145,11 @@ fn cells(line: &Line, kind: &str, request: &Fields, sums: &mut [u64; 5]) -> Vec<
         cells.extend([time(refund.accepted), refund.ended.map(time).unwrap_or_default()]);
     }
     cells
+}
+
+/// A text that ends neither its cell nor its line. What the real bill makes of such texts is not documented.
+fn cell(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || c == '`' { ' ' } else { c }).collect()
 }
 
 /// The rate, and the fee in 1/100,000 yuan: 0.60 % of what is settled, taken on payment and given back with the money.
