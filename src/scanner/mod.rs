@@ -3,24 +3,24 @@
 //! | file | for |
 //! |---|---|
 //! | [`framing`] | bytes and their times become codes or refusals; pure |
-//! | `line` | one open scanner: its reads become frames |
+//! | [`line`] | one open scanner: its reads become frames |
 //! | `reader` | one task a scanner: open, report, open again |
 //! | [`devices`] | which devices could be scanners, and names for them that last |
 //! | [`learn`] | which device is the scanner, and what it sends |
 //! | `serial` | opens a tty |
-//! | `evdev` | keys of a USB keyboard become characters |
-//! | `hidpos` | reports of a USB point-of-sale scanner become characters |
+//! | [`evdev`] | keys of a USB keyboard become characters |
+//! | [`hidpos`] | reports of a USB point-of-sale scanner become characters |
 //!
 //! What is for the terminal's loop and not for this room: whether a sale waits for a code, whether a gateway takes a
 //! code of this length and prefix, and that the same code twice (two scanners, or one that re-reads the same phone
 //! every half second) is one customer.
 
 pub mod devices;
-mod evdev;
+pub mod evdev;
 pub mod framing;
-mod hidpos;
+pub mod hidpos;
 pub mod learn;
-mod line;
+pub mod line;
 mod reader;
 mod serial;
 
