@@ -1,0 +1,150 @@
+//! Every deed against the built daemon: nothing is believed, it costs no more than its deadline and a MiB, and the next
+//! customer pays at once.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use micropayd::simulator::fields::Api;
+use micropayd::simulator::mood::Mood;
+
+use crate::deeds::{self, Deed};
+use crate::gateway::Gateway;
+use crate::shop::{DEADLINE, PATIENCE, Shop};
+
+/// Shops at the same time.
+const AT_ONCE: usize = 10;
+
+/// From an answer that says nothing to the query, in the shops' settings.
+const QUERY_AFTER: Duration = Duration::from_millis(100);
+
+/// What a deed cost.
+struct Cost {
+    name: &'static str,
+    /// From the pay request to the next question, which shows that the call is over.
+    held: Duration,
+    /// More memory than ever before, kB.
+    more: u64,
+    /// From the next customer's code to *paid*.
+    next: Duration,
+}
+
+impl Cost {
+    fn is_too_slow(&self) -> bool {
+        self.held > DEADLINE + QUERY_AFTER + Duration::from_secs(1) || self.next > Duration::from_secs(1)
+    }
+}
+
+async fn suffer(deed: Deed) -> Cost {
+    let gateway = Gateway::open().await;
+    let shop = Shop::open(&gateway).await;
+    // Everything that a shop does, once: its memory is then what it needs on a good day.
+    for (key, mood) in [("W1", Mood::Pay), ("W2", Mood::WalkAway), ("W3", Mood::Pay)] {
+        let id = shop.sell(key, &gateway.code(mood)).await;
+        if mood == Mood::WalkAway {
+            shop.ask("POST", &format!("/v1/payments/{id}/cancel"), None).await;
+        }
+        let sale = shop.follow(&id, PATIENCE).await;
+        assert_eq!(
+            sale["phase"],
+            if mood == Mood::Pay { "paid" } else { "reversed" },
+            "{}: {sale}",
+            deed.name
+        );
+    }
+    let before = shop.peak();
+
+    gateway.threaten(deed);
+    let victim = shop.sell("V", &gateway.code(Mood::Pay)).await;
+    let of_victim = |calls: &[crate::gateway::Seen], api: Api| {
+        let victim = gateway.victim();
+        let call = calls.iter().find(|call| Some(&call.order) == victim.as_ref() && call.api == api);
+        call.map(|call| call.at)
+    };
+    let calls = gateway.until(|calls| of_victim(calls, Api::Orderquery).is_some()).await;
+    let (paid, asked) =
+        (of_victim(&calls, Api::Micropay).unwrap(), of_victim(&calls, Api::Orderquery).unwrap());
+
+    // The cashier gives the customer up; what may have been taken is taken back, from the same gateway.
+    let cancelled = shop.ask("POST", &format!("/v1/payments/{victim}/cancel"), None).await;
+    assert_eq!(cancelled.status, 202, "{}: {cancelled:?}", deed.name);
+    let began = Instant::now();
+    let id = shop.sell("N", &gateway.code(Mood::Pay)).await;
+    let sale = shop.follow(&id, PATIENCE).await;
+    let next = began.elapsed();
+    assert_eq!(sale["phase"], "paid", "{}: the next customer: {sale}", deed.name);
+    gateway.until(|calls| of_victim(calls, Api::Reverse).is_some()).await;
+
+    let micropays = |calls: &[crate::gateway::Seen]| {
+        let victim = gateway.victim();
+        calls.iter().filter(|call| call.api == Api::Micropay && Some(&call.order) == victim.as_ref()).count()
+    };
+    assert_eq!(micropays(&gateway.calls()), 1, "{}: asked to pay again", deed.name);
+    let more = shop.peak().saturating_sub(before);
+
+    // Nothing that was said was believed: no step of its life has an end in it.
+    let life = shop.ask("GET", &format!("/v1/payments/{victim}/life"), None).await.json();
+    for step in life["steps"].as_array().unwrap() {
+        let phase = step["payment"]["phase"].as_str().unwrap();
+        assert!(
+            matches!(phase, "awaiting_code" | "paying" | "reversing" | "in_doubt"),
+            "{}: {life}",
+            deed.name
+        );
+        assert_eq!(step["payment"]["cashier"]["hand_over_goods"], false, "{}: {life}", deed.name);
+    }
+    // And when the gateway is honest again, the truth is found: it never heard of that order.
+    gateway.relent();
+    let sale = shop.follow(&victim, PATIENCE).await;
+    assert!(matches!(sale["phase"].as_str(), Some("reversed" | "declined")), "{}: {sale}", deed.name);
+    assert!(matches!(sale["money"].as_str(), Some("none" | "returned")), "{}: {sale}", deed.name);
+    Cost { name: deed.name, held: asked - paid, more, next }
+}
+
+fn alone(deed: Deed) -> Cost {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(suffer(deed))
+}
+
+#[test]
+fn no_deed_of_a_gateway_is_believed_or_costs_more_than_its_deadline_and_a_mib() {
+    let deeds = Mutex::new(deeds::ALL.iter());
+    let work = || {
+        let mut costs = Vec::new();
+        loop {
+            let deed = deeds.lock().unwrap().next().copied();
+            match deed {
+                Some(deed) => costs.push(alone(deed)),
+                None => return costs,
+            }
+        }
+    };
+    let mut costs: Vec<Cost> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        // A panic of one is told where it happened; the others finish theirs.
+        let done: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
+        done.into_iter().flat_map(|costs| costs.expect("see above")).collect()
+    });
+    // A machine that is busy with the other shops is slow too: whatever was slow is tried again alone.
+    for cost in &mut costs {
+        let deed = deeds::ALL.iter().find(|deed| deed.name == cost.name).unwrap();
+        for _ in 0..3 {
+            if cost.is_too_slow() {
+                *cost = alone(*deed);
+            }
+        }
+    }
+    let place = |cost: &Cost| deeds::ALL.iter().position(|deed| deed.name == cost.name);
+    costs.sort_by_key(place);
+    println!(
+        "| what the gateway does | call over after | more memory | next customer paid after |\n|---|---|---|---|"
+    );
+    for cost in &costs {
+        let ms = |time: Duration| time.as_millis();
+        println!("| {} | {} ms | {} KiB | {} ms |", cost.name, ms(cost.held), cost.more, ms(cost.next));
+    }
+    assert!(costs.len() >= 40);
+    for cost in costs {
+        assert!(!cost.is_too_slow(), "{}: held for {:?}, the next for {:?}", cost.name, cost.held, cost.next);
+        assert!(cost.more <= 1024, "{}: {} KiB more", cost.name, cost.more);
+    }
+}
