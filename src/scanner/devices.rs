@@ -164,6 +164,12 @@ pub fn hint(root: &Path, wanted: Kind) -> Option<String> {
     let folder = root.join("sys/bus/usb/devices");
     let (maker, usb) = names(&folder).into_iter().find_map(|name| {
         let usb = described(&folder.join(name))?;
+        // One that this process reads is not the one that is missing.
+        let mut ways =
+            found.iter().filter(|found| found.usb.as_ref().is_some_and(|one| one.port == usb.port));
+        if ways.any(|way| is_open(root, &way.node)) {
+            return None;
+        }
         Some((maker(usb.vendor)?, usb))
     })?;
     let mut ways = found.iter().filter(|found| found.usb.as_ref().is_some_and(|one| one.port == usb.port));
@@ -184,6 +190,12 @@ pub fn hint(root: &Path, wanted: Kind) -> Option<String> {
             usb.vendor, usb.product
         ),
     })
+}
+
+/// Whether this process has a device open.
+fn is_open(root: &Path, node: &Path) -> bool {
+    let files = root.join("proc/self/fd");
+    names(&files).into_iter().any(|file| fs::read_link(files.join(file)).is_ok_and(|open| open == node))
 }
 
 fn guise(kind: Kind) -> &'static str {

@@ -180,6 +180,12 @@ fn a_scanner_in_another_guise_is_named() {
          or let it read its setup code for USB COM."
     );
     assert!(hint(machine.root(), Kind::Evdev).unwrap().contains("write path = \"usb:1eab:0c03:Z9\""));
+    machine.link("proc/self/fd/7", "dev/input/event3");
+    assert_eq!(
+        hint(machine.root(), Kind::Serial),
+        None,
+        "the other scanner of this shop is not the one that is missing"
+    );
     let other = Machine::new();
     other.plug("1-1", ("05e0", "1900", ""), None, &[]);
     assert!(hint(other.root(), Kind::Serial).unwrap().contains("needs its maker's driver"));

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::scanner::framing::Pace;
 use crate::scanner::line::{Line, News, Source, now};
+use crate::scanner::recorded;
 use crate::scanner::{End, Kind, Settings};
 
 const CODE: &str = "134567890123458406";
@@ -215,6 +216,12 @@ fn after_a_drop_only_a_rest_begins_something_new() {
     let mut keys = keys(End::Auto, true);
     let soon = typed(|t| _ = t.event(EV_SYN, SYN_DROPPED, 0).wait(149).digits(CODE).tap(ENTER));
     assert_eq!(play(&mut keys, &soon), ["Lost"]);
+    let another = typed(|t| _ = t.wait(2000).event(EV_SYN, SYN_DROPPED, 0).digits("3456").tap(ENTER));
+    assert_eq!(
+        play(&mut keys, &another),
+        ["Lost"],
+        "the scan after a lost one is lost as well, and said to be"
+    );
     let later = typed(|t| _ = t.wait(5000).digits(CODE).tap(ENTER));
     assert_eq!(play(&mut keys, &later), [CODE]);
 }
@@ -262,6 +269,37 @@ proptest! {
         let mut rest = bytes.as_slice();
         while keys.take(&mut rest, Duration::from_secs(1)).is_some() {}
         prop_assert!(rest.is_empty());
+    }
+}
+
+/// The recordings are of a machine with 64 bits.
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn what_a_kernel_handed_out_is_read_again() {
+    const CODE: &str = "134500000000001234";
+    let recordings = [
+        (include_str!("../../tests/vm/recorded/keys.hex"), CODE),
+        (include_str!("../../tests/vm/recorded/keys-shift.hex"), CODE),
+        (include_str!("../../tests/vm/recorded/keys-keypad.hex"), CODE),
+        (include_str!("../../tests/vm/recorded/keys-aim.hex"), CODE),
+        (include_str!("../../tests/vm/recorded/keys-stalled.hex"), "Lost"),
+    ];
+    for (recording, expected) in recordings {
+        let events = recorded::lines(recording);
+        assert!(events.iter().all(|event| event.len() == EVENT));
+        // However many events a read returns.
+        for together in 1..=events.len() {
+            let mut keys = keys(End::Auto, true);
+            let mut got = Vec::new();
+            for read in events.chunks(together) {
+                let read = read.concat();
+                let mut rest = read.as_slice();
+                while let Some(frame) = keys.take(&mut rest, Duration::from_secs(u64::MAX)) {
+                    got.push(word(&frame));
+                }
+            }
+            assert_eq!(got, [expected], "{together} events a read");
+        }
     }
 }
 

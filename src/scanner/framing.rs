@@ -182,11 +182,15 @@ impl Framer {
         (self.count > 0).then(|| self.finish(Ended::Report))
     }
 
-    /// A part was lost: nothing of what is here, and nothing of what follows without a rest, is used. Says so once.
+    /// A part was lost: nothing of what is here, and nothing of what follows without a rest, is used. Says so once, and
+    /// again for what is lost after a rest: that was another scan.
     pub fn lost(&mut self, at: Duration) -> Option<Frame> {
+        let rest = self.last.map_or(Duration::MAX, |last| at.saturating_sub(last));
+        let said = self.skip_until.is_some_and(|silence| rest < silence);
         self.last = Some(at);
         let lost = self.give_up(ScanRefusal::Lost);
-        self.skip_until.replace(REST).is_none().then_some(lost)
+        self.skip_until = Some(REST);
+        (!said).then_some(lost)
     }
 
     /// Whether a frame has begun; `true` once for each.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::scanner::{Kind, Settings};
+use crate::scanner::{Kind, Settings, recorded};
 
 const CODE: &str = "134567890123458406";
 
@@ -112,6 +112,23 @@ fn a_report_that_cannot_be_right_loses_the_code() {
     assert_eq!(play(&mut reports(HONEYWELL), &[report(b"6901234567892", false)]), ["Length"]);
     let endless = vec![report(&[b'7'; 56], true); 100];
     assert_eq!(play(&mut reports(HONEYWELL), &endless), ["Flood"]);
+}
+
+#[test]
+fn what_a_kernel_handed_out_is_read_again() {
+    let descriptor = recorded::lines(include_str!("../../tests/vm/recorded/reports-descriptor.hex")).concat();
+    for recording in [
+        include_str!("../../tests/vm/recorded/reports.hex"),
+        include_str!("../../tests/vm/recorded/reports-two.hex"),
+    ] {
+        let reads = recorded::lines(recording);
+        assert_eq!(play(&mut reports(&descriptor), &reads), ["134500000000001234"]);
+        assert_eq!(
+            play(&mut reports(&descriptor), &reads[..reads.len() - 1]).len(),
+            reads.len() - 1,
+            "half of it is none"
+        );
+    }
 }
 
 proptest! {

@@ -22,6 +22,8 @@ pub mod hidpos;
 pub mod learn;
 pub mod line;
 mod reader;
+#[cfg(test)]
+mod recorded;
 mod serial;
 
 use std::fmt;

@@ -13,7 +13,7 @@ use crate::input::{Device, DeviceKind, Inbox, Input, Scan, ScanRefusal};
 
 /// The first and the longest wait before an absent scanner is tried again: one that comes back is ready within the
 /// 2 s that a cashier waits before calling somebody.
-const TRY_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+const TRY_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 
 /// A connection that lasted this long was one; after a shorter one the waits go on growing.
 const LASTED: Duration = Duration::from_secs(2);
@@ -225,9 +225,14 @@ fn sentence(settings: &Settings, trouble: &io::Error, hint: Option<String>) -> S
             "没有权限使用扫码枪，请联系维护人员。 No permission to use {path}: \
              install 70-micropayd.rules and plug the scanner in again."
         ),
-        Some(Errno::BUSY | Errno::AGAIN) => format!(
-            "扫码枪被其他程序占用，请关闭该程序。 Another program uses {path}: close it (fuser -v {path} names it)."
-        ),
+        Some(Errno::BUSY | Errno::AGAIN) => {
+            // A name of ours is no file: what lists its holders wants the node.
+            let node = devices::resolve(Path::new(devices::ROOT), settings.kind, path);
+            let node = node.map_or_else(|_| path.clone(), |node| node.display().to_string());
+            format!(
+                "扫码枪被其他程序占用，请关闭该程序。 Another program uses {path}: close it (fuser -v {node} names it)."
+            )
+        }
         Some(Errno::NOTTY | Errno::INVAL) => format!(
             "扫码枪设置有误，请联系维护人员。 {path} is not a device of kind {}: \
              correct `path` or `kind` of this scanner in the configuration.",
