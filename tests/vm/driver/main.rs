@@ -1,13 +1,16 @@
 //! What runs inside the virtual machine of `tests/vm/run`: plays scanners, a printer and a cashier, and says of each row
 //! whether the program on the other side did the right thing. Runs nowhere else.
 
+mod figures;
 mod gadget;
 mod paper;
 mod printer;
 mod reader;
 mod reading;
+mod record;
 mod sales;
 mod scanner;
+mod serial;
 mod shop;
 
 use std::time::{Duration, Instant};
@@ -18,9 +21,14 @@ use crate::printer::Printer;
 use crate::scanner::{Guise, Scanner};
 use crate::shop::Gateway;
 
+/// How many scans a row of many has, unless it is said otherwise.
+pub const SCANS: u32 = 100;
+
 /// The rows that were tried so far.
 pub struct Table {
     only: String,
+    /// How many scans a row of many has.
+    pub scans: u32,
     tried: u32,
     failed: u32,
     started: Instant,
@@ -40,7 +48,11 @@ impl Table {
                 ("failed", format!("{error:#}"))
             }
         };
-        println!("{name} | {word} | {}", detail.replace('\n', " "));
+        println!(
+            "{name} | {word} | {:.1} {}",
+            self.started.elapsed().as_secs_f64(),
+            detail.replace('\n', " ")
+        );
     }
 
     /// Notes that a part of the table could not even be set up.
@@ -61,7 +73,7 @@ pub fn until<T>(what: &str, seconds: f64, mut try_it: impl FnMut() -> Result<Opt
         if Instant::now() >= end {
             return Err(anyhow!("not within {seconds} s: {what}"));
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -71,12 +83,16 @@ fn main() -> Result<()> {
     if let ("read", Some(config)) = (only.as_str(), arguments.next()) {
         return reader::run(&config);
     }
-    let mut table = Table { only, tried: 0, failed: 0, started: Instant::now() };
+    let scans = std::env::var("SCANS").ok().and_then(|count| count.parse().ok()).unwrap_or(SCANS);
+    let mut table = Table { only, scans, tried: 0, failed: 0, started: Instant::now() };
     println!("row | result | detail");
     let gateway = Gateway::start()?;
     let keyboard = Scanner::plugged(0, Guise::Keyboard, "hid.keys")?;
     let point_of_sale = Scanner::plugged(1, Guise::PointOfSale, "hid.pos")?;
     let acm = Scanner::plugged(2, Guise::Acm, "acm.com")?;
+    if table.only == "record" {
+        return record::all(&keyboard, &point_of_sale);
+    }
     let done = reading::keyboard(&mut table, &gateway, &keyboard);
     table.broke("keyboard", done);
     let done = reading::point_of_sale(&mut table, &gateway, &point_of_sale);
@@ -92,8 +108,11 @@ fn main() -> Result<()> {
     let mut printer = Printer::plugged(3)?;
     let scanners = [("keyboard", &keyboard), ("HID-POS", &point_of_sale), ("USB COM", &acm)];
     sales::kinds(&mut table, &gateway, &scanners, &printer);
+    sales::together(&mut table, &gateway, &scanners, &printer);
     let done = sales::habits(&mut table, &gateway, &keyboard, &point_of_sale);
     table.broke("two scanners", done);
+    let done = serial::printer(&mut table, &gateway, &acm);
+    table.broke("serial printer", done);
     let done = paper::paper(&mut table, &gateway, &acm, &printer);
     table.broke("paper", done);
     let done = paper::cable(&mut table, &gateway, &acm, &mut printer);
@@ -101,7 +120,9 @@ fn main() -> Result<()> {
     let Table { tried, failed, started, .. } = table;
     if failed > 0 {
         for log in ["/tmp/simulator.log", "/tmp/reader.log", "/tmp/daemon.log"] {
-            println!("--- {log}\n{}", std::fs::read_to_string(log).unwrap_or_default());
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            let lines: Vec<_> = text.lines().collect();
+            println!("--- {log}\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
         }
     }
     println!("vm: {:.1} s after the first row", started.elapsed().as_secs_f64());

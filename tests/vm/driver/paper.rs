@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
 use crate::Table;
+use crate::figures;
 use crate::printer::Printer;
 use crate::sales::{USBLP, paid, sale};
 use crate::scanner::Scanner;
@@ -17,13 +18,17 @@ use crate::shop::{Daemon, Gateway, text};
 const CHEAP: &str = "[printer]\nkind = \"usblp\"\nprofile = \"generic-58mm\"\n";
 
 /// Longer than the daemon's look at a printer, and any retry after trouble that is over.
-const QUIET: Duration = Duration::from_secs(4);
+pub const QUIET: Duration = Duration::from_secs(3);
+
+/// A printer without a Chinese font: its receipts are pictures, more than what fits into the kernel and the printer.
+const PICTURES: &str = "[printer]\nkind = \"usblp\"\nprofile = \"epson-tm-t88v\"\n";
 
 pub fn paper(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &Printer) -> Result<()> {
     let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + USBLP))?)?;
     daemon.device("scanner", true, 3.0)?;
     daemon.device("printer", true, 3.0)?;
     let scan = |code: &str| scanner.scan(code);
+    figures::first_byte(table, gateway, &daemon, printer, scanner);
     table.row("paper out before the sale", || {
         printer.inside().paper = false;
         let said = daemon.device("printer", false, 4.0)?;
@@ -148,6 +153,40 @@ pub fn cable(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &
         daemon.receipt(&id, "unconfirmed", 0.1)?;
         Ok("unconfirmed after the restart, no copy by itself".to_owned())
     });
+    table.row("receipt as pictures: paper out in the middle", || {
+        let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + PICTURES))?)?;
+        daemon.device("scanner", true, 3.0)?;
+        daemon.device("printer", true, 3.0)?;
+        let before = printer.inside().printed.len();
+        printer.inside().paper_for = Some(6000);
+        let (id, took) = paid(gateway, &daemon, scan)?;
+        daemon.device("printer", false, 6.0)?;
+        printer.load();
+        daemon.receipt(&id, "printed", 10.0)?;
+        let bytes = printer.inside().printed.len() - before;
+        Ok(format!("paid in {} ms; {bytes} bytes, went on by itself", took.as_millis()))
+    });
+    table.row("receipt as pictures: unplugged in the middle (ENODEV)", || {
+        let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + PICTURES))?)?;
+        daemon.device("scanner", true, 3.0)?;
+        daemon.device("printer", true, 3.0)?;
+        printer.inside().jam_after = Some(6000);
+        let (id, _) = paid(gateway, &daemon, scan)?;
+        printer.stuck()?;
+        printer.pull()?;
+        let (state, why) = ended(&daemon, &id)?;
+        let before = printer.inside().printed.len();
+        printer.inside().jam_after = None;
+        printer.plug()?;
+        daemon.device("printer", true, 5.0)?;
+        std::thread::sleep(QUIET);
+        let more = printer.inside().printed.len() - before;
+        // Questions and set-up commands are a few bytes.
+        let inside = printer.inside();
+        let first = &inside.printed[before..before + more.min(40)];
+        ensure!(more < 100, "{more} bytes came by themselves, at first {first:02x?}");
+        Ok(format!("{state}: {why:?}; nothing by itself"))
+    });
     table.row("printer that answers nothing, codes as pictures", || {
         printer.inside().answers = false;
         let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + CHEAP))?)?;
@@ -184,7 +223,7 @@ fn open_lp() -> std::io::Result<std::fs::File> {
 }
 
 /// How a receipt ended, and the word on it.
-fn ended(daemon: &Daemon, id: &str) -> Result<(String, String)> {
+pub fn ended(daemon: &Daemon, id: &str) -> Result<(String, String)> {
     let state = crate::until("the receipt ends", 15.0, || {
         let state = text(&daemon.payment(id)?["receipt"]["state"]).to_owned();
         Ok((state != "sending" && state != "queued").then_some(state))

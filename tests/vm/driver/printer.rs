@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -43,11 +44,15 @@ pub struct Inside {
     waiting: VecDeque<u8>,
     /// What is on the paper.
     pub printed: Vec<u8>,
+    /// When the first byte arrived that is no real-time question, since this was last cleared.
+    pub first: Option<Instant>,
 }
 
 /// A printer with a cable.
 pub struct Printer {
     gadget: Option<Gadget>,
+    /// The device side of its wire.
+    node: String,
     inside: Arc<Mutex<Inside>>,
     running: Option<(Arc<AtomicBool>, JoinHandle<Result<()>>)>,
 }
@@ -59,19 +64,42 @@ impl Printer {
         let function =
             Function { name: "printer.p", settings: vec![("pnp_string", pnp), ("q_len", b"1".to_vec())] };
         let identity = Identity { vendor: 0x0416, product: 0x5011, serial: "P0" };
-        let mut printer = Self::off(Some(Gadget::new(socket, &identity, &function)?));
+        let mut printer = Self::off(Some(Gadget::new(socket, &identity, &function)?), NODE.to_owned());
         printer.plug()?;
         Ok(printer)
     }
 
+    /// A printer in the socket `socket` that shows itself as a serial port, switched on and plugged in.
+    pub fn com(socket: usize) -> Result<Self> {
+        let function = Function { name: "acm.paper", settings: vec![] };
+        let identity = Identity { vendor: 0x0416, product: 0x5012, serial: "P1" };
+        let gadget = Gadget::new(socket, &identity, &function)?;
+        let node = format!("/dev/ttyGS{}", gadget.number("acm.paper", "port_num")?);
+        let mut printer = Self::off(Some(gadget), node);
+        printer.plug()?;
+        Ok(printer)
+    }
+
+    /// The node that the kernel made for it on the near side.
+    pub fn port(&self) -> Result<PathBuf> {
+        let gadget = self.gadget.as_ref().context("no USB printer")?;
+        until("a port", 2.0, || {
+            let ports = std::fs::read_dir("/sys/class/tty")?.flatten();
+            let mut mine = ports.filter(|port| port.file_name().as_encoded_bytes().starts_with(b"ttyACM"));
+            let mine =
+                mine.find(|port| std::fs::canonicalize(port.path()).is_ok_and(|path| gadget.has(&path)));
+            Ok(mine.map(|port| Path::new("/dev").join(port.file_name())))
+        })
+    }
+
     /// A serial printer at the far end of a cable.
     pub fn on_cable(node: &str) -> Result<Self> {
-        let mut printer = Self::off(None);
+        let mut printer = Self::off(None, node.to_owned());
         printer.switch_on(tty(node)?);
         Ok(printer)
     }
 
-    fn off(gadget: Option<Gadget>) -> Self {
+    fn off(gadget: Option<Gadget>, node: String) -> Self {
         let inside = Inside {
             paper: true,
             paper_for: None,
@@ -80,8 +108,9 @@ impl Printer {
             automatic: false,
             waiting: VecDeque::new(),
             printed: Vec::new(),
+            first: None,
         };
-        Self { gadget, inside: Arc::new(Mutex::new(inside)), running: None }
+        Self { gadget, node, inside: Arc::new(Mutex::new(inside)), running: None }
     }
 
     pub fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -100,12 +129,24 @@ impl Printer {
         self.inside().printed.windows(head.len()).filter(|bytes| *bytes == head.as_ref()).count()
     }
 
+    /// How often the drawer was opened: ESC p and its three bytes, the pulse times among them.
+    pub fn pulses(&self) -> usize {
+        self.inside().printed.windows(5).filter(|bytes| *bytes == [0x1b, 0x70, 0, 0x19, 0xfa]).count()
+    }
+
     /// Whether a text is on the last receipt.
     pub fn has(&self, text: &str) -> bool {
         let text = GB18030.encode(text).0;
         let inside = self.inside();
         let last = inside.printed.len().saturating_sub(RECEIPT);
         inside.printed[last..].windows(text.len()).any(|bytes| bytes == text.as_ref())
+    }
+
+    /// How long after `since` the first byte came.
+    pub fn first(&self, since: Instant) -> Result<Duration> {
+        until("a first byte", 10.0, || {
+            Ok(self.inside().first.map(|first| first.saturating_duration_since(since)))
+        })
     }
 
     /// Waits until it stands still.
@@ -115,11 +156,19 @@ impl Printer {
 
     pub fn plug(&mut self) -> Result<()> {
         self.gadget.as_ref().context("no USB printer")?.plug()?;
-        let open = || {
-            OpenOptions::new().read(true).write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(NODE)
-        };
-        self.switch_on(until(NODE, 2.0, || Ok(open().ok()))?);
+        let mut wire = until(&self.node, 2.0, || Ok(self.wire().ok()))?;
+        // What its port still holds from before is forgotten as well. Before the plug it cannot be read.
+        while self.node == NODE && wire.read(&mut [0; ROOM]).is_ok_and(|got| got > 0) {}
+        self.switch_on(wire);
         Ok(())
+    }
+
+    fn wire(&self) -> Result<File> {
+        if self.node != NODE {
+            return tty(&self.node);
+        }
+        let modes = OFlags::NONBLOCK.bits() as i32;
+        Ok(OpenOptions::new().read(true).write(true).custom_flags(modes).open(&self.node)?)
     }
 
     fn switch_on(&mut self, wire: File) {
@@ -139,7 +188,6 @@ impl Printer {
     fn switch_off(&mut self) {
         if let Some((stop, thread)) = self.running.take() {
             stop.store(true, Ordering::Relaxed);
-            // It may have met the end of the connection before it was told to stop.
             let _ = thread.join();
         }
         let mut inside = self.inside();
@@ -154,44 +202,51 @@ impl Drop for Printer {
     }
 }
 
-/// Works until the plug is pulled.
+/// Works until it is told to stop.
 fn run(mut wire: File, inside: &Mutex<Inside>, stop: &AtomicBool) -> Result<()> {
+    const NAP: Duration = Duration::from_millis(10);
     let mut lines = 0;
     let mut bytes = [0; ROOM];
     let mut heard = [0; 2];
     while !stop.load(Ordering::Relaxed) {
         let mut ready = [PollFd::new(&wire, PollFlags::IN)];
-        poll(&mut ready, Some(&Timespec::try_from(Duration::from_millis(5))?))?;
+        poll(&mut ready, Some(&Timespec::try_from(NAP)?))?;
         let readable = ready[0].revents().contains(PollFlags::IN);
         let mut inside = inside.lock().unwrap_or_else(PoisonError::into_inner);
         let room = ROOM - inside.waiting.len();
-        if readable && room > 0 {
-            let got = wire.read(&mut bytes[..room]).unwrap_or(0);
-            for byte in &bytes[..got] {
-                // Real-time questions are answered as they arrive, whatever waits before them.
-                if heard == [0x10, 0x04] && (1..=4).contains(byte) {
-                    let dle_eot = inside.waiting.len() - 2;
-                    inside.waiting.truncate(dle_eot);
-                    if inside.answers {
-                        wire.write_all(&[inside.status(*byte)])?;
-                    }
-                } else {
-                    inside.waiting.push_back(*byte);
-                }
-                heard = [heard[1], *byte];
+        let got = if readable && room > 0 { wire.read(&mut bytes[..room]).unwrap_or(0) } else { 0 };
+        let mut answers = Vec::new();
+        for byte in &bytes[..got] {
+            inside.waiting.push_back(*byte);
+            // Real-time questions are answered as they arrive, whatever waits before them.
+            if heard == [0x10, 0x04] && (1..=4).contains(byte) {
+                let question = inside.waiting.len().saturating_sub(3);
+                inside.waiting.truncate(question);
+                answers.push(inside.status(*byte));
             }
+            heard = [heard[1], *byte];
         }
-        for answer in inside.print() {
-            wire.write_all(&answer)?;
+        if inside.first.is_none() && !inside.waiting.is_empty() {
+            inside.first = Some(Instant::now());
         }
+        answers.extend(inside.print());
         let now = inside.lines();
         if now != lines {
             lines = now;
             // A serial printer has none.
             let _ = set_lines(&wire, now);
             if inside.automatic {
-                wire.write_all(&inside.automatic_status())?;
+                answers.extend(inside.automatic_status());
             }
+        }
+        if inside.answers {
+            // Nobody may be listening.
+            let _ = wire.write(&answers);
+        }
+        drop(inside);
+        // It is full, or the plug is out.
+        if readable && got == 0 {
+            std::thread::sleep(NAP);
         }
     }
     Ok(())
@@ -220,7 +275,7 @@ impl Inside {
     }
 
     /// Prints what waits, as far as there is paper; what is to be said after it.
-    fn print(&mut self) -> Vec<Vec<u8>> {
+    fn print(&mut self) -> Vec<u8> {
         let mut answers = Vec::new();
         while self.paper
             && self.jam_after != Some(0)
@@ -239,20 +294,17 @@ impl Inside {
             }
             match self.printed.as_slice() {
                 [.., 0x1d, 0x28, 0x48, 6, 0, 0x30, 0x30, a, b, c, d] => {
-                    answers.push(vec![0x37, 0x22, *a, *b, *c, *d, 0]);
+                    answers.extend([0x37, 0x22, *a, *b, *c, *d, 0]);
                 }
-                [.., 0x1d, 0x72, 1 | 0x31] => answers.push(vec![0]),
+                [.., 0x1d, 0x72, 1 | 0x31] => answers.push(0),
                 [.., 0x1d, 0x61, which] => {
                     self.automatic = *which != 0;
                     if self.automatic {
-                        answers.push(self.automatic_status().to_vec());
+                        answers.extend(self.automatic_status());
                     }
                 }
                 _ => {}
             }
-        }
-        if !self.answers {
-            answers.clear();
         }
         answers
     }

@@ -11,20 +11,18 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::Table;
-use crate::scanner::{ENTER, Key, Scanner, TAB, on_keypad, send, send_in_two, shifted, tty, typed};
+use crate::figures;
+use crate::scanner::{AWAY, ENTER, Key, Scanner, TAB, on_keypad, send, send_in_two, shifted, tty, typed};
 use crate::shop::{Gateway, Reader};
 
 const CODE: &str = "134500000000001234";
 const LONG: &str = "134500000000001234567890";
 
-/// How many codes are read one after the other to see whether one gets lost.
-const MANY: u32 = 100;
-
 /// The longest that a cashier should wait for a scanner that was plugged in again.
-const BACK_WITHIN: Duration = Duration::from_secs(2);
+pub const BACK_WITHIN: Duration = Duration::from_secs(2);
 
 /// A pause inside a code, shorter than the one after which a part is thrown away.
-const PAUSE: Duration = Duration::from_millis(200);
+pub const PAUSE: Duration = Duration::from_millis(200);
 
 /// A pause as a USB bridge or a busy machine makes it.
 const HITCH: Duration = Duration::from_millis(20);
@@ -79,12 +77,20 @@ pub fn keyboard(table: &mut Table, gateway: &Gateway, scanner: &Scanner) -> Resu
         reader.code(CODE)?;
         Ok("reported as lost, no digit of it used, the next scan is read".to_owned())
     });
+    table.row("keyboard: 50 ms between two keys", || {
+        for key in typed(CODE, ENTER) {
+            scanner.keys(&[key])?;
+            sleep(Duration::from_millis(50));
+        }
+        reader.code(CODE).map(|()| String::new())
+    });
+    figures::scans(table, "keyboard", &reader, |code| scanner.scan(code));
     table.row("keyboard: unplugged in the middle of a scan, then replugged", || {
         let half = typed(&CODE[..9], ENTER);
         scanner.keys(&half[..9])?;
         replug(scanner, &reader)
     });
-    many(table, "keyboard", &reader, |code| scanner.scan(code));
+    figures::replugs(table, "keyboard", scanner, &reader);
     drop(reader);
 
     table.row("keyboard: Tab at the end", || {
@@ -131,11 +137,12 @@ pub fn point_of_sale(table: &mut Table, gateway: &Gateway, scanner: &Scanner) ->
         scanner.report(b"\0\0\0", format!("]C1{LONG}\r").as_bytes(), false)?;
         reader.code(LONG).map(|()| String::new())
     });
+    figures::scans(table, "HID-POS", &reader, |code| scanner.scan(code));
     table.row("HID-POS: unplugged between two reports, then replugged", || {
         scanner.report(b"]Q1", &CODE.as_bytes()[..10], true)?;
         replug(scanner, &reader)
     });
-    many(table, "HID-POS", &reader, |code| scanner.scan(code));
+    figures::replugs(table, "HID-POS", scanner, &reader);
     Ok(())
 }
 
@@ -161,6 +168,7 @@ pub fn acm(table: &mut Table, gateway: &Gateway, scanner: &Scanner) -> Result<()
         reader.code(CODE)?;
         Ok(format!("{} ms between; {} ms once", HITCH.as_millis(), PAUSE.as_millis()))
     });
+    figures::scans(table, "USB COM", &reader, |code| scanner.scan(code));
     table.row("USB COM: unplugged in the middle of a scan, then replugged", || {
         scanner.send(&CODE.as_bytes()[..9])?;
         replug(scanner, &reader)
@@ -173,7 +181,7 @@ pub fn acm(table: &mut Table, gateway: &Gateway, scanner: &Scanner) -> Result<()
         ensure!(before != after, "it is {after:?} again: nothing was tried");
         Ok(format!("{} became {}; {took}", before.display(), after.display()))
     });
-    many(table, "USB COM", &reader, |code| scanner.scan(code));
+    figures::replugs(table, "USB COM", scanner, &reader);
     Ok(())
 }
 
@@ -188,57 +196,38 @@ pub fn cable(table: &mut Table, gateway: &Gateway, name: &str, near: &str, far: 
         send_in_two(&mut wire, format!("]Q1{CODE}\r\n").as_bytes(), 12, PAUSE)?;
         reader.code(CODE).map(|()| String::new())
     });
-    many(table, name, &reader, |code| send(&mut wire, format!("{code}\r").as_bytes()));
+    figures::scans(table, name, &reader, |code| send(&mut wire, format!("{code}\r").as_bytes()));
     Ok(())
-}
-
-/// Reads many codes, as fast as they are taken. What is lost must be said to be lost.
-fn many(table: &mut Table, name: &str, reader: &Reader, mut scan: impl FnMut(&str) -> Result<()>) {
-    table.row(&format!("{name}: {MANY} codes in a row"), || {
-        let started = Instant::now();
-        let mut lost = 0;
-        for number in 0..MANY {
-            let code = format!("1345000000000{number:05}");
-            scan(&code)?;
-            let seen = reader.next(3.0)?;
-            if (seen.event.as_str(), seen.text.as_str()) == ("refused", "lost") {
-                lost += 1;
-                // What follows without a rest is taken for its tail.
-                sleep(PAUSE);
-            } else {
-                ensure!(
-                    seen.event == "code" && seen.text.ends_with(&code[14..]),
-                    "expected {code}, got {seen:?}"
-                );
-            }
-        }
-        let each = started.elapsed().as_secs_f64() * 1000.0 / f64::from(MANY);
-        ensure!(lost * 50 <= MANY, "{lost} lost");
-        Ok(format!("{lost} lost (and said so), none wrong, {each:.1} ms each"))
-    });
 }
 
 /// Pulls the plug, puts it back, and scans: nothing of what came before may be used, and it must work soon.
 fn replug(scanner: &Scanner, reader: &Reader) -> Result<String> {
     scanner.pull()?;
     let gone = reader.next(3.0);
-    // As long as somebody needs to find the plug: by then the waits between two tries are the longest.
-    sleep(Duration::from_millis(2500));
+    let before = reader.process.worked()?;
+    sleep(AWAY);
+    let worked = reader.process.worked()? - before;
     let plugged = Instant::now();
     scanner.plug()?;
     let gone = gone?;
+    ensure!(worked * 4 < AWAY, "busy while there is nothing to read: {worked:?}");
     ensure!(gone.event == "trouble" && gone.text.contains("not connected"), "got {gone:?}");
-    loop {
-        match reader.next(5.0)?.event.as_str() {
-            "ready" => break,
-            // Another sentence: what was said before gets more precise.
-            "trouble" => {}
-            other => bail!("expected ready, got {other}"),
-        }
-    }
+    back(reader)?;
     let took = plugged.elapsed();
     ensure!(took <= BACK_WITHIN, "ready after {} ms", took.as_millis());
     scanner.scan(CODE)?;
     reader.code(CODE)?;
     Ok(format!("ready {} ms after it was plugged in", took.as_millis()))
+}
+
+/// Waits until a scanner that was plugged in again is ready.
+pub fn back(reader: &Reader) -> Result<()> {
+    loop {
+        match reader.next(5.0)?.event.as_str() {
+            "ready" => return Ok(()),
+            // Another sentence: what was said before gets more precise.
+            "trouble" => {}
+            other => bail!("expected ready, got {other}"),
+        }
+    }
 }

@@ -6,8 +6,9 @@ use anyhow::{Result, ensure};
 
 use crate::Table;
 use crate::printer::Printer;
-use crate::scanner::{Scanner, send, tty};
+use crate::scanner::{AWAY, Scanner, send, tty};
 use crate::shop::{Daemon, Gateway};
+use crate::until;
 
 /// A printer whose answers prove what it printed, behind usblp.
 pub const USBLP: &str = "[printer]\nkind = \"usblp\"\nprofile = \"epson-tm-t70ii-ch\"\n";
@@ -79,6 +80,46 @@ pub fn kinds(table: &mut Table, gateway: &Gateway, scanners: &[(&str, &Scanner)]
     });
 }
 
+/// Several scanners on one terminal, and the drawer.
+pub fn together(table: &mut Table, gateway: &Gateway, scanners: &[(&str, &Scanner)], printer: &Printer) {
+    let sections: String = scanners.iter().map(|(_, scanner)| scanner.section("")).collect();
+    table.row("three scanners at once: a sale with each, the drawer stays shut", || {
+        let daemon = Daemon::start(&gateway.shop(&(sections.clone() + USBLP))?)?;
+        daemon.device("scanner", true, 3.0)?;
+        daemon.device("printer", true, 3.0)?;
+        let pulses = printer.pulses();
+        for (_, scanner) in scanners {
+            sale(gateway, &daemon, printer, |code| scanner.scan(code))?;
+        }
+        ensure!(printer.pulses() == pulses, "the drawer opened for a sale without cash");
+        Ok(String::new())
+    });
+    table.row("drawer by hand: asked twice, opened once", || {
+        let daemon = Daemon::start(&gateway.shop(&(sections.clone() + USBLP))?)?;
+        daemon.device("printer", true, 3.0)?;
+        let pulses = printer.pulses();
+        daemon.drawer()?;
+        until("the drawer opens", 2.0, || Ok((printer.pulses() > pulses).then_some(())))?;
+        // A second pulse so soon burns the magnet: it is left out.
+        daemon.drawer()?;
+        std::thread::sleep(Duration::from_millis(500));
+        ensure!(printer.pulses() == pulses + 1, "{} pulses", printer.pulses() - pulses);
+        Ok("one pulse of five bytes, 1B 70 00 19 FA".to_owned())
+    });
+    table.row("scanner in the desktop's hands: the terminal says so", || {
+        let (_, keyboard) = scanners[0];
+        let held = keyboard.grab()?;
+        let daemon = Daemon::start(&gateway.shop(&keyboard.section(""))?)?;
+        let said = daemon.device("scanner", false, 3.0)?;
+        let node = keyboard.node()?;
+        ensure!(said.contains(&format!("fuser -v {}", node.display())), "said {said:?}");
+        drop(held);
+        daemon.device("scanner", true, 3.0)?;
+        let (_, took) = paid(gateway, &daemon, |code| keyboard.scan(code))?;
+        Ok(format!("{said:?}; let go: paid {} ms after the scan", took.as_millis()))
+    });
+}
+
 pub fn habits(table: &mut Table, gateway: &Gateway, keyboard: &Scanner, other: &Scanner) -> Result<()> {
     let devices = keyboard.section("name = \"keys\"") + &other.section("name = \"pos\"");
     let daemon = Daemon::start(&gateway.shop(&devices)?)?;
@@ -128,10 +169,12 @@ pub fn habits(table: &mut Table, gateway: &Gateway, keyboard: &Scanner, other: &
         let id = daemon.open(400)?;
         other.report(b"]Q1", &code.as_bytes()[..10], true)?;
         other.pull()?;
-        std::thread::sleep(Duration::from_millis(2500));
+        std::thread::sleep(AWAY);
+        let said = daemon.device_named("pos", false, 1.0)?;
+        ensure!(!said.contains("write path"), "sends people to the other scanner: {said}");
         let plugged = Instant::now();
         other.plug()?;
-        daemon.device("scanner", true, 5.0)?;
+        daemon.device_named("pos", true, 5.0)?;
         let took = plugged.elapsed();
         other.scan(&code)?;
         daemon.phase(&id, "paid")?;

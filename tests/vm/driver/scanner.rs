@@ -34,6 +34,9 @@ const POINT_OF_SALE: &[u8] = &[
     0x75, 0x07, 0x95, 0x01, 0x81, 0x03, 0xc0,
 ];
 
+/// How long a plug is out: somebody has to find it, and by then the waits between two tries are the longest.
+pub const AWAY: Duration = Duration::from_millis(1800);
+
 /// How a scanner writes what it has read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Guise {

@@ -36,8 +36,21 @@ impl Process {
         Ok((Self(child), stdout))
     }
 
+    /// How much time of a processor it has used.
+    pub fn worked(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
+        // After the name: fields 14 and 15 of proc(5), in hundredths of a second.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        let ticks = fields.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    pub fn id(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        Ok(kill_process(Pid::from_child(&self.0), signal)?)
+        Ok(kill_process(self.id(), signal)?)
     }
 }
 
@@ -162,21 +175,35 @@ impl Daemon {
         Ok(text(&http(API, "GET", "/v1/status", None)?["open"][0]["text"]).to_owned())
     }
 
+    /// Opens the drawer by hand.
+    pub fn drawer(&self) -> Result<Value> {
+        http(API, "POST", "/v1/drawer", None)
+    }
+
     pub fn reprint(&self, id: &str) -> Result<Value> {
         http(API, "POST", &format!("/v1/payments/{id}/receipts"), None)
     }
 
-    /// Waits until a device of this kind is ready or not; its trouble.
+    /// Waits until all devices of this kind are ready, or none is; the first one's trouble.
     pub fn device(&self, kind: &str, ready: bool, seconds: f64) -> Result<String> {
+        self.devices(|device| device["kind"] == kind, ready, seconds)
+    }
+
+    /// Waits until a device is ready or not; its trouble.
+    pub fn device_named(&self, name: &str, ready: bool, seconds: f64) -> Result<String> {
+        self.devices(|device| device["name"] == name, ready, seconds)
+    }
+
+    fn devices(&self, which: impl Fn(&Value) -> bool, ready: bool, seconds: f64) -> Result<String> {
         let mut last = Value::Null;
         until("device", seconds, || {
             last = http(API, "GET", "/v1/status", None)?["devices"].take();
             let devices = last.as_array().map(Vec::as_slice).unwrap_or_default();
-            let mine: Vec<_> = devices.iter().filter(|device| device["kind"] == kind).collect();
+            let mine: Vec<_> = devices.iter().filter(|device| which(device)).collect();
             let all = !mine.is_empty() && mine.iter().all(|device| device["ready"] == ready);
             Ok(all.then(|| text(&mine[0]["trouble"]).to_owned()))
         })
-        .map_err(|_| anyhow!("expected {kind} ready={ready}, got {last}"))
+        .map_err(|_| anyhow!("expected a device with ready={ready}, got {last}"))
     }
 }
 
@@ -275,5 +302,8 @@ fn http(address: &str, method: &str, path: &str, body: Option<&Value>) -> Result
         "{method} {path}: {} {body}",
         head.lines().next().unwrap_or_default()
     );
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
     serde_json::from_str(body).with_context(|| format!("{method} {path}: {body}"))
 }
