@@ -1,6 +1,7 @@
 //! `[[scanner]]`, `[printer]`, `[display]` and `[sounds]`: which devices, and how to reach them. A device that is absent is not a mistake.
 
 use super::section::{Entry, Section};
+use crate::printer::profile::Chinese;
 use crate::scanner::{Beep, End, Kind};
 use crate::{display, printer, scanner, sounds};
 
@@ -66,6 +67,12 @@ pub fn printer(section: Section<'_>) -> Option<printer::Settings> {
         ("software", printer::Flow::Software),
         ("hardware", printer::Flow::Hardware),
     ];
+    let fonts = [
+        ("gb18030", Chinese::Gb18030),
+        ("gbk", Chinese::Gbk),
+        ("gb2312", Chinese::Gb2312),
+        ("none", Chinese::None),
+    ];
     let drawers = [("never", None), ("pin2", Some(printer::Pin::Two)), ("pin5", Some(printer::Pin::Five))];
     let kind = section.choice("kind", &kinds);
     let settings = printer::Settings {
@@ -78,6 +85,7 @@ pub fn printer(section: Section<'_>) -> Option<printer::Settings> {
             .unwrap_or(default.baud),
         flow: section.choice("flow", &flows).map_or(default.flow, |entry| entry.value),
         profile: section.text("profile").map_or(default.profile, |entry| entry.value),
+        chinese: section.choice("chinese", &fonts).map(|entry| entry.value),
         drawer: section.choice("drawer", &drawers).and_then(|entry| entry.value),
         template: section.path("template").map(|entry| entry.value),
         waits: default.waits,

@@ -41,12 +41,16 @@ impl Session {
     /// Prints these lines. `tell` is told of trouble that a person must end while the job waits, and of its end (an empty
     /// text).
     pub fn print(&mut self, lines: &[Line], tell: &mut dyn FnMut(&str)) -> PrintOutcome {
+        self.print_bytes(escpos::receipt(lines, &self.profile), tell)
+    }
+
+    /// Prints a whole job; like [`print`](Self::print).
+    pub(super) fn print_bytes(&mut self, mut bytes: Vec<u8>, tell: &mut dyn FnMut(&str)) -> PrintOutcome {
         match self.prepare() {
             Ok(()) => {}
             Err(why) => return PrintOutcome::NotStarted(why),
         }
         let mut proof = Proof::None;
-        let mut bytes = escpos::receipt(lines, &self.profile);
         let whole = bytes.len();
         if self.profile.answers(Question::Gsh) && !self.lies {
             let name = self.next_name();
@@ -109,7 +113,7 @@ impl Session {
     }
 
     /// Sends what leaves no mark on paper but an empty line.
-    fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(super) fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         let stall = self.waits.stall;
         let mut sent = 0;
         while sent < bytes.len() {

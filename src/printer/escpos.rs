@@ -32,6 +32,11 @@ pub fn process_id(id: [u8; 4]) -> Vec<u8> {
     [&[GS, 0x28, 0x48, 0x06, 0x00, 0x30, 0x30], &id[..]].concat()
 }
 
+/// `GS I n`: tell something about yourself (66 maker, 67 model, 69 font), answered with a text.
+pub fn about(n: u8) -> [u8; 3] {
+    [GS, 0x49, n]
+}
+
 /// `ESC p`: one pulse; always five bytes, or the printer takes the next two of the job for times.
 pub fn drawer(drawer: &Drawer) -> [u8; 5] {
     // Times are in units of 2 ms.
@@ -48,24 +53,34 @@ pub fn resynchronise(profile: &Profile) -> Vec<u8> {
 
 /// The whole receipt, from initialisation to cut.
 pub fn receipt(lines: &[Line], profile: &Profile) -> Vec<u8> {
-    let mut job = Job { bytes: Vec::new(), profile, chinese: false };
-    job.put(&[ESC, 0x40]);
-    job.chinese_mode(true);
-    // Code page 0, and no dots between hanzi: some printers start with others.
-    job.put(&[ESC, 0x74, 0x00]);
-    if profile.chinese != Chinese::None {
-        job.put(&[FS, 0x53, 0x00, 0x00]);
-    }
+    let mut job = Job::begin(profile);
     for line in lines {
         job.line(line);
     }
-    job.put(&[ESC, 0x64, profile.feed_lines]);
-    match profile.cut {
-        Cut::Partial => job.put(&[GS, 0x56, 0x42, 0x00]),
-        Cut::Full => job.put(&[GS, 0x56, 0x41, 0x00]),
-        Cut::None => {}
+    job.end()
+}
+
+/// What [`samples`] prints, the easiest first: GB 2312 has all of the first line, GBK of the second, GB 18030 of the
+/// third.
+pub const SAMPLES: [(&str, Chinese); 3] = [
+    ("合计￥12.50 微信支付", Chinese::Gb2312),
+    ("镕喆堃祎珺 朱镕", Chinese::Gbk),
+    ("㐂㙍㐱㔾 四字节", Chinese::Gb18030),
+];
+
+/// A sheet that shows which Chinese characters the printer's own font has: each sample with its number, first as text,
+/// whatever the profile says, and under it as the picture that it must look like.
+pub fn samples(profile: &Profile) -> Vec<u8> {
+    let as_text = Profile { chinese: Chinese::Gb18030, ..profile.clone() };
+    let mut job = Job::begin(&as_text);
+    for (number, (sample, _)) in (1..).zip(SAMPLES) {
+        job.line(&Line::Text(format!("{number} {sample}")));
+        job.picture(&raster::text_line(&format!("= {sample}"), profile.columns), 0);
+        job.put(&[ESC, 0x4A, GAP_DOTS]);
+        job.chinese_mode(true);
+        job.line(&Line::Text(String::new()));
     }
-    job.bytes
+    job.end()
 }
 
 struct Job<'a> {
@@ -74,7 +89,31 @@ struct Job<'a> {
     chinese: bool,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    /// Known settings, whatever was printed before.
+    fn begin(profile: &'a Profile) -> Self {
+        let mut job = Self { bytes: Vec::new(), profile, chinese: false };
+        job.put(&[ESC, 0x40]);
+        job.chinese_mode(true);
+        // Code page 0, and no dots between hanzi: some printers start with others.
+        job.put(&[ESC, 0x74, 0x00]);
+        if profile.chinese != Chinese::None {
+            job.put(&[FS, 0x53, 0x00, 0x00]);
+        }
+        job
+    }
+
+    /// Out to the tear bar, and cut.
+    fn end(mut self) -> Vec<u8> {
+        self.put(&[ESC, 0x64, self.profile.feed_lines]);
+        match self.profile.cut {
+            Cut::Partial => self.put(&[GS, 0x56, 0x42, 0x00]),
+            Cut::Full => self.put(&[GS, 0x56, 0x41, 0x00]),
+            Cut::None => {}
+        }
+        self.bytes
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -246,6 +285,17 @@ mod tests {
         let expected = b"\x1D\x28\x6B\x04\x00\x31\x41\x32\x00\x1D\x28\x6B\x03\x00\x31\x43\x06\x1D\x28\x6B\x03\x00\x31\x45\x30\
 \x1D\x28\x6B\x19\x00\x31\x50\x30https://example.cn/r/1\x1D\x28\x6B\x03\x00\x31\x51\x30";
         assert_eq!(qr("https://example.cn/r/1", 6, b'0'), expected);
+    }
+
+    #[test]
+    fn each_sample_needs_the_font_that_it_stands_for() {
+        let poorer = [Chinese::None, Chinese::Gb2312, Chinese::Gbk, Chinese::Gb18030];
+        for (at, (sample, font)) in SAMPLES.into_iter().enumerate() {
+            assert_eq!(font, poorer[at + 1]);
+            assert!(sample.chars().all(|c| font.has(c)), "{sample}");
+            assert!(!sample.chars().all(|c| poorer[at].has(c)), "{sample}");
+            assert!(sample.chars().filter(|c| *c != ' ').all(raster::has_glyph), "{sample}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod file;
 pub mod link;
 mod logo;
 mod network;
+pub mod probe;
 pub mod profile;
 mod serial;
 pub mod session;
@@ -88,6 +89,8 @@ pub struct Settings {
     pub profile: String,
     /// Which connector opens the drawer; `None` leaves it to the profile, and opens it only when somebody asks.
     pub drawer: Option<Pin>,
+    /// Which Chinese characters its own font has, where the profile does not fit this one.
+    pub chinese: Option<profile::Chinese>,
     /// The shop's receipt template.
     pub template: Option<PathBuf>,
     /// How long is waited for what; for tests.
@@ -104,6 +107,7 @@ impl Default for Settings {
             flow: Flow::None,
             profile: "generic-58mm".to_owned(),
             drawer: None,
+            chinese: None,
             template: None,
             waits: Waits::default(),
         }
@@ -111,11 +115,31 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads and checks the profile.
+    /// The name in messages.
+    pub fn name(&self) -> String {
+        let place = self.path.as_ref().map(|path| path.display().to_string()).or(self.address.clone());
+        place.filter(|place| !place.is_empty()).unwrap_or_else(|| "printer".to_owned())
+    }
+
+    /// Reads and checks the profile, and puts this printer's own differences in.
     ///
     /// # Errors
     /// What is wrong with it, and what to do.
     pub fn load_profile(&self) -> Result<Profile, String> {
+        self.read_profile().map(|profile| self.fit(profile))
+    }
+
+    fn fit(&self, mut profile: Profile) -> Profile {
+        match self.drawer {
+            Some(Pin::Two) => profile.drawer.pin = 2,
+            Some(Pin::Five) => profile.drawer.pin = 5,
+            None => {}
+        }
+        profile.chinese = self.chinese.unwrap_or(profile.chinese);
+        profile
+    }
+
+    fn read_profile(&self) -> Result<Profile, String> {
         if self.profile.contains('/') {
             let text = std::fs::read_to_string(&self.profile)
                 .map_err(|error| format!("printer profile {}: {error}", self.profile))?;

@@ -247,6 +247,16 @@ impl Profile {
 }
 
 impl Chinese {
+    /// Its name in profiles and settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gb18030 => "gb18030",
+            Self::Gbk => "gbk",
+            Self::Gb2312 => "gb2312",
+            Self::None => "none",
+        }
+    }
+
     /// Whether a printer with this font can print `c` as text.
     pub fn has(self, c: char) -> bool {
         if c.is_ascii() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::link::{Link, Open};
 use super::profile::{Profile, UsbId};
 use super::session::Session;
-use super::{Job, Kind, Pin, Settings, file, network, serial, usblp};
+use super::{Job, Kind, Settings, file, network, serial, usblp};
 use crate::input::{Device, DeviceKind, Inbox, Input, JobId, PrintOutcome, Printed};
 use crate::receipt::{Receipt, Template, layout};
 
@@ -55,18 +55,16 @@ impl Open for Nothing {
     }
 }
 
-fn way(settings: &Settings, usb: &[UsbId]) -> (Box<dyn Open>, String) {
+/// What opens the way to the printer of these settings.
+pub fn way(settings: &Settings, usb: &[UsbId]) -> Box<dyn Open> {
     let path = settings.path.as_deref();
-    let name =
-        path.map_or_else(|| settings.address.clone().unwrap_or_default(), |path| path.display().to_string());
-    let open: Box<dyn Open> = match (settings.kind, path, &settings.address) {
+    match (settings.kind, path, &settings.address) {
         (Kind::File, Some(path), _) => Box::new(file::Paths::new(path)),
         (Kind::Serial, Some(path), _) => Box::new(serial::Port::new(path, settings.baud, settings.flow)),
         (Kind::Network, _, Some(address)) => Box::new(network::Network::new(address, settings.waits.connect)),
         (Kind::Usblp, path, _) => Box::new(usblp::Port::new(path, usb)),
         _ => Box::new(Nothing),
-    };
-    (open, if name.is_empty() { "printer".to_owned() } else { name })
+    }
 }
 
 impl Worker {
@@ -78,17 +76,12 @@ impl Worker {
             Profile::built_in("generic-58mm").ok_or(())
         });
         // The built-in profiles are checked by a test.
-        let mut profile = profile.unwrap_or_else(|()| Profile::plain());
-        match settings.drawer {
-            Some(Pin::Two) => profile.drawer.pin = 2,
-            Some(Pin::Five) => profile.drawer.pin = 5,
-            None => {}
-        }
+        let profile = profile.unwrap_or_else(|()| Profile::plain());
         let template = settings.load_template(profile.dots).unwrap_or_else(|error| {
             setting = error;
             Template::default()
         });
-        let (open, name) = way(&settings, &profile.usb);
+        let (open, name) = (way(&settings, &profile.usb), settings.name());
         let columns = profile.columns;
         // Any number does; a random one keeps apart what two processes asked.
         let first = getrandom::u32().unwrap_or(0);

@@ -28,6 +28,8 @@ pub struct Machine {
     /// What it has received and not yet printed.
     queue: VecDeque<u8>,
     pub capacity: usize,
+    /// What it says of its font; others say nothing of themselves.
+    pub font: Option<&'static str>,
     replies: VecDeque<u8>,
     real_time: Vec<u8>,
     automatic: bool,
@@ -48,6 +50,7 @@ impl Machine {
             cover: false,
             queue: VecDeque::new(),
             capacity: 4096,
+            font: None,
             replies: VecDeque::new(),
             real_time: Vec::new(),
             automatic: false,
@@ -147,6 +150,17 @@ impl Machine {
                     self.replies.extend([0x37, 0x22]);
                     self.replies.extend(id);
                     self.replies.push_back(0x00);
+                }
+                (Some(Wanted::About(n)), Temper::Epson) => {
+                    if let Some(font) = self.font {
+                        self.replies.push_back(0x5F);
+                        self.replies.extend(match n {
+                            66 => b"EPSON".as_slice(),
+                            67 => b"TM-T70II",
+                            _ => font.as_bytes(),
+                        });
+                        self.replies.push_back(0x00);
+                    }
                 }
                 (Some(Wanted::Automatic(n)), Temper::Epson) => {
                     self.automatic = n != 0;

@@ -3,6 +3,7 @@
 mod jobs;
 mod machine;
 mod paper;
+mod probe;
 mod servers;
 mod settings;
 mod tempers;

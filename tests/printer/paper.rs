@@ -29,6 +29,8 @@ pub enum Wanted {
     ProcessId([u8; 4]),
     /// `GS a`.
     Automatic(u8),
+    /// `GS I`.
+    About(u8),
 }
 
 /// The interpreter's state.
@@ -101,7 +103,7 @@ impl Paper {
             [0x1C, b'&' | b'.', ..] => Some(2),
             [0x1C, b'S', ..] => Some(4),
             [0x1C, b'W', ..] => Some(3),
-            [0x1D, b'!' | b'h' | b'w' | b'H' | b'r' | b'a', ..] => Some(3),
+            [0x1D, b'!' | b'h' | b'w' | b'H' | b'r' | b'a' | b'I', ..] => Some(3),
             [0x1D, b'V', ..] => Some(if matches!(command.get(2)?, 0x41 | 0x42) { 4 } else { 3 }),
             [0x1D, b'k', 0x49, n, ..] => Some(4 + usize::from(*n)),
             [0x1D, b'k', ..] => Some(4),
@@ -158,6 +160,7 @@ impl Paper {
                 return Some(Wanted::ProcessId([*a, *b, *c, *d]));
             }
             [0x1D, b'r', 1] => return Some(Wanted::Paper),
+            [0x1D, b'I', n] => return Some(Wanted::About(*n)),
             [0x1D, b'a', n] => return Some(Wanted::Automatic(*n)),
             [0x1D, b'v', 0x30, 0, x_low, x_high, _, _, dots @ ..] => {
                 let width = usize::from(*x_low) + 256 * usize::from(*x_high);
