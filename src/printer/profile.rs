@@ -266,11 +266,17 @@ impl Chinese {
         match (self, length) {
             (Self::None, _) => false,
             (Self::Gb18030, 4) => ('\u{3400}'..='\u{4DB5}').contains(&c),
+            // Ideographs that GB 18030-2000 put behind those of GBK.
+            (Self::Gb18030, 2) if bytes[0] == 0xFE && is_ideograph(c) => true,
             (Self::Gb18030 | Self::Gbk, 2) => gb2312(bytes[0], bytes[1]) || gbk(bytes[0], bytes[1]),
             (Self::Gb2312, 2) => gb2312(bytes[0], bytes[1]),
             _ => false,
         }
     }
+}
+
+fn is_ideograph(c: char) -> bool {
+    matches!(c, '\u{3400}'..='\u{4DB5}' | '\u{4E00}'..='\u{9FFF}')
 }
 
 /// The rows of GB 2312-80 with what they hold: 1–9 signs, 16–87 hanzi.

@@ -29,7 +29,20 @@ pub const QR_MODULE: usize = 6;
 
 /// Whether the built-in font can draw `c`: some characters (`℃`) have a glyph there without a line in it.
 pub fn has_glyph(c: char) -> bool {
-    font().is_some_and(|font| font.glyph_id(c).0 != 0 && font.outline(font.glyph_id(c)).is_some())
+    let drawn = |font: &FontRef<'_>, c| font.glyph_id(c).0 != 0 && font.outline(font.glyph_id(c)).is_some();
+    font().is_some_and(|font| match halves(c) {
+        Some(halves) => halves.into_iter().all(|half| drawn(&font, half)),
+        None => drawn(&font, c),
+    })
+}
+
+/// Signs that the font has without a line in them, as two that it can draw.
+fn halves(c: char) -> Option<[char; 2]> {
+    match c {
+        '℃' => Some(['°', 'C']),
+        '℉' => Some(['°', 'F']),
+        _ => None,
+    }
 }
 
 fn font() -> Option<FontRef<'static>> {
@@ -43,7 +56,13 @@ pub fn text_line(text: &str, columns: usize) -> Bitmap {
     let mut x = 0;
     for c in text.chars() {
         let dots = char_columns(c).min(2) * COLUMN_DOTS;
-        let drawn = font.as_ref().is_some_and(|font| glyph(&mut bitmap, font, c, x, dots));
+        let drawn = font.as_ref().is_some_and(|font| match halves(c) {
+            Some([left, right]) => {
+                let half = dots / 2;
+                glyph(&mut bitmap, font, left, x, half) && glyph(&mut bitmap, font, right, x + half, half)
+            }
+            None => glyph(&mut bitmap, font, c, x, dots),
+        });
         if !drawn && c != ' ' && c != '\u{3000}' {
             substitute(&mut bitmap, x, dots);
         }

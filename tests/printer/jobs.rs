@@ -33,7 +33,7 @@ pub fn shows(items: &[Item], lines: &[Line], profile: &Profile) -> bool {
 }
 
 /// Whether what was printed is this line: as text, or as the picture that the font gives.
-fn same(item: &Item, line: &Line, profile: &Profile) -> bool {
+pub fn same(item: &Item, line: &Line, profile: &Profile) -> bool {
     match (item, line) {
         (Item::Text(text, false), Line::Text(expected)) | (Item::Text(text, true), Line::Large(expected)) => {
             text == expected
