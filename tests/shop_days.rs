@@ -501,7 +501,8 @@ impl<'a> Shop<'a> {
                 self.story.join("\n")
             );
         }
-        self.desk().idle();
+        let now = self.now;
+        self.desk().idle(now);
         let sale = self.sale(id);
         let story = || self.story.join("\n");
         let phase = sale.payment.phase();

@@ -27,7 +27,7 @@ impl Reserve {
     /// Sets the space aside in `dir`, if there is enough.
     pub fn new(dir: &Path) -> Self {
         let mut reserve = Self { path: dir.join("reserve"), low: true };
-        reserve.restore();
+        reserve.look();
         reserve
     }
 
@@ -50,17 +50,18 @@ impl Reserve {
         held > 0 && File::options().write(true).open(&self.path).and_then(shrink).is_ok()
     }
 
-    /// Sets the space aside again once there is enough of it.
-    pub fn restore(&mut self) {
-        if self.low {
-            self.low = !self.is_possible() || self.fill().is_err();
-        }
-    }
-
-    fn is_possible(&self) -> bool {
-        let held = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+    /// Sets the space aside again once there is enough of it; and notices that nothing is left beside it before a sale
+    /// finds out.
+    pub fn look(&mut self) {
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        rustix::fs::statvfs(dir).is_ok_and(|system| system.f_bavail * system.f_frsize + held >= SIZE + MARGIN)
+        let Ok(system) = rustix::fs::statvfs(dir) else { return };
+        let free = system.f_bavail.saturating_mul(system.f_frsize);
+        if self.low {
+            let held = std::fs::metadata(&self.path).map_or(0, |file| file.len());
+            self.low = free + held < SIZE + MARGIN || self.fill().is_err();
+        } else {
+            self.low = free < SLICE;
+        }
     }
 
     fn fill(&self) -> io::Result<()> {

@@ -130,9 +130,10 @@ impl Journal {
 
     /// Whether another sale may be begun: [`Full`](JournalError::Full) when the disk is so full, and
     /// [`Damaged`](JournalError::Damaged) when old rows were found to be so changed, that only what was begun may be
-    /// concluded. [`open_sale`](Self::open_sale) asks by itself.
-    pub fn room_for_sales(&self) -> Result<(), JournalError> {
+    /// concluded. [`open_sale`](Self::open_sale) asks by itself. Space that has returned is set aside again at once.
+    pub fn room_for_sales(&mut self) -> Result<(), JournalError> {
         self.usable()?;
+        self.reserve.look();
         if let Some(what) = &self.damaged {
             return Err(JournalError::Damaged { path: self.path.clone(), what: what.clone() });
         }
@@ -248,7 +249,7 @@ impl Journal {
     /// then no sale can be opened. Other errors are for the log: [`room_for_sales`](Self::room_for_sales) says what follows.
     pub fn idle(&mut self) -> Result<(), JournalError> {
         self.usable()?;
-        self.reserve.restore();
+        self.reserve.look();
         if self.synced_commits >= CHECKPOINT_EVERY {
             return self.checkpoint();
         }

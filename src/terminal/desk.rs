@@ -144,6 +144,7 @@ impl Desk {
             }
         }
         desk.restore_jobs(jobs, unsynced_lost, now)?;
+        desk.look_for_room(now);
         desk.print_next(now);
         Ok(desk)
     }
@@ -237,10 +238,11 @@ impl Desk {
     }
 
     /// Work for an idle moment.
-    pub fn idle(&mut self) {
+    pub fn idle(&mut self, now: Timestamp) {
         if let Err(error) = self.journal.idle() {
             tracing::warn!("journal upkeep failed: {error}");
         }
+        self.look_for_room(now);
     }
 
     /// A clean end: what was deferred is written, the journal is closed.

@@ -194,7 +194,9 @@ impl Desk {
     pub(super) fn kept(&mut self, sequence: u64, event: &str, sale: &Sale) {
         tracing::info!("{sequence} {} {event}", sale.id);
         self.acts.push(Act::Tell(Notice::Sale(Some(sequence), Box::new(sale.clone()))));
-        if self.journal_trouble.take().is_some() {
+        // What was begun is also concluded in the space set aside.
+        if self.journal_trouble.is_some() && self.journal.room_for_sales().is_ok() {
+            self.journal_trouble = None;
             tracing::info!("journal can be written again");
         }
     }
@@ -223,6 +225,15 @@ impl Desk {
                 }
                 Err(_) => self.retry_at = Some(now + RETRY),
             }
+        }
+    }
+
+    /// Says that no sale can be taken before somebody tries to open one.
+    pub(super) fn look_for_room(&mut self, now: Timestamp) {
+        if self.journal_trouble.is_none()
+            && let Err(error) = self.journal.room_for_sales()
+        {
+            self.journal_failed(&error, now);
         }
     }
 

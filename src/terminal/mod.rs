@@ -148,7 +148,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
         }
         desk.settle(clock.now());
         if !upkeep_done && desk.is_idle() && quiet_since.elapsed() >= QUIET {
-            desk.idle();
+            desk.idle(clock.now());
             upkeep_done = true;
             if !desk.has_waits() && clock.follow_wall() {
                 tracing::warn!("clock was set: it is {} now", clock.now().rfc3339());
