@@ -1,6 +1,7 @@
 //! Two daemons on one journal, a polite end in every state, and a start in the middle of a poll.
 
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use micropayd::payment::SalePhase;
@@ -8,26 +9,57 @@ use micropayd::simulator::dice::Dice;
 use micropayd::simulator::mood::Mood;
 use tokio::time::sleep;
 
-use crate::number;
 use crate::shop::{Shop, play, program};
+use crate::{in_parallel, number};
 
 /// Times of each in the ordinary run.
-const TIMES: u64 = 5;
+const TIMES: u64 = 100;
+/// Times that share a journal.
+const PER_SHOP: u64 = 10;
+/// Shops at the same time: they mostly wait.
+const SHOPS: u64 = 5;
 /// A second daemon gives up within this: a tenth of a second, and what a busy machine adds to starting a process.
 const SECOND_WITHIN: Duration = Duration::from_millis(1500);
 /// A daemon that is asked to end does so within this.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
+/// Plays a story of `PER_SHOP` times in as many shops as the times need, each with a seed.
+fn in_shops(story: impl AsyncFn(&mut Shop, u64) + Sync) -> u64 {
+    let shops = number("TORTURE_LIVES", TIMES).div_ceil(PER_SHOP);
+    let seed = number("TORTURE_SEED", 1);
+    in_parallel(number("TORTURE_SHOPS", SHOPS), (0..shops).collect(), |n| {
+        play(async {
+            let mut shop = Shop::open(seed + n).await;
+            shop.start().await;
+            story(&mut shop, seed + n).await;
+            shop.conclude().await;
+            shop.stage.strike().await;
+        });
+    });
+    shops * PER_SHOP
+}
+
+/// Opens a sale as soon as the lane is free.
+async fn sell(shop: &mut Shop, key: &str) -> String {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        let (status, sale) = shop.stage.sell(1250, key).await.expect("answered");
+        if let Some(id) = sale["id"].as_str().filter(|_| status == 201) {
+            shop.acknowledged.insert(key.to_owned(), id.to_owned());
+            return id.to_owned();
+        }
+        shop.ensure(status == 409 && Instant::now() < until, || format!("{key}: {status} {sale}"));
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// I8: the second says which process is the first, and the first does not notice.
 #[test]
 fn a_second_daemon_on_a_journal_ends_at_once_and_names_the_first() {
-    let mut quickest = Duration::MAX;
-    for n in 0..number("TORTURE_LIVES", TIMES) {
-        play(async {
-            let mut shop = Shop::open(n).await;
-            shop.stage.launch().await.expect("launched");
-            shop.stage.ready().await.expect("ready");
-            let first = shop.stage.pid().await.expect("it runs").to_string();
+    let times = Mutex::new((Duration::MAX, Duration::ZERO));
+    let count = in_shops(async |shop, _| {
+        let first = shop.stage.pid().await.expect("it runs").to_string();
+        for n in 0..PER_SHOP {
             let began = Instant::now();
             let second = Command::new(program())
                 .args(["run", "--config"])
@@ -35,23 +67,24 @@ fn a_second_daemon_on_a_journal_ends_at_once_and_names_the_first() {
                 .output()
                 .expect("it starts");
             let took = began.elapsed();
-            quickest = quickest.min(took);
             let said = String::from_utf8_lossy(&second.stderr).into_owned();
-            assert!(!second.status.success(), "the second ends in failure");
-            assert!(said.contains("in use") && said.contains(&first), "the second names {first}: {said}");
-            assert!(took < SECOND_WITHIN, "the second took {took:?}");
-            let (status, _) = shop.stage.sell(100, "after").await.expect("the first works on");
-            assert_eq!(status, 201);
-            // A dead owner's lock is no lock.
-            shop.stage.kill().await.expect("killed");
-            shop.check_dead();
-            shop.stage.launch().await.expect("launched");
-            shop.stage.ready().await.expect("the lock died with the process");
-            shop.conclude().await;
-            shop.stage.strike().await;
-        });
-    }
-    println!("the quickest second daemon was gone after {quickest:?}");
+            shop.ensure(!second.status.success(), || "the second ends in failure".to_owned());
+            shop.ensure(said.contains("in use") && said.contains(&first), || {
+                format!("the second names {first}: {said}")
+            });
+            shop.ensure(took < SECOND_WITHIN, || format!("the second took {took:?}"));
+            let id = sell(shop, &format!("after-{n}")).await;
+            shop.cancel(&id).await;
+            let mut times = times.lock().unwrap();
+            *times = (times.0.min(took), times.1.max(took));
+        }
+        // A dead owner's lock is no lock.
+        shop.stage.kill().await.expect("killed");
+        shop.check_dead();
+        shop.start().await;
+    });
+    let (quickest, slowest) = times.into_inner().unwrap();
+    println!("{count} second daemons were gone after {quickest:?} to {slowest:?}");
 }
 
 /// Each state that a sale can be in when the daemon is asked to end.
@@ -64,34 +97,30 @@ fn a_polite_end_keeps_every_obligation() {
         Some((Mood::WalkAway, 0)),
         Some((Mood::Cancel, 300)),
     ];
-    let mut slowest = Duration::ZERO;
-    for n in 0..number("TORTURE_LIVES", TIMES) {
-        play(async {
-            let mut dice = Dice::new(n);
-            let mut shop = Shop::open(n).await;
-            shop.stage.launch().await.expect("launched");
-            shop.stage.ready().await.expect("ready");
-            let (_, sale) = shop.stage.sell(1250, "the-sale").await.expect("opened");
-            shop.acknowledged.insert("the-sale".to_owned(), sale["id"].as_str().expect("an id").to_owned());
-            let state = STATES[usize::try_from(n).expect("small") % STATES.len()];
+    let slowest = Mutex::new(Duration::ZERO);
+    let count = in_shops(async |shop, seed| {
+        let mut dice = Dice::new(seed);
+        for (n, state) in (0..PER_SHOP).zip(STATES.iter().cycle()) {
+            let id = sell(shop, &format!("sale-{n}")).await;
             if let Some((mood, after)) = state {
-                let code = shop.customer(mood, Duration::from_millis(after));
-                shop.stage.read_code(&code).expect("read");
+                let code = shop.customer(*mood, Duration::from_millis(*after));
+                shop.scan(&code).await;
                 // In the request, in the wait, in a query, in the reversal.
-                sleep(Duration::from_millis(dice.throw() % 1_300)).await;
+                sleep(Duration::from_millis(dice.throw() % 1_000)).await;
             }
-            let took = end_politely(&shop).await;
-            slowest = slowest.max(took);
-            assert!(took < END_WITHIN, "it took {took:?} to end\n{}", shop.story());
+            let took = end_politely(shop).await;
+            shop.ensure(took < END_WITHIN, || format!("it took {took:?} to end"));
             let open = shop.check_dead();
-            shop.stage.launch().await.expect("launched");
-            shop.stage.ready().await.expect("ready");
+            shop.start().await;
             shop.check_listed(&open).await;
-            shop.conclude().await;
-            shop.stage.strike().await;
-        });
-    }
-    println!("the slowest polite end took {slowest:?}");
+            if state.is_none() {
+                shop.cancel(&id).await;
+            }
+            let mut slowest = slowest.lock().unwrap();
+            *slowest = (*slowest).max(took);
+        }
+    });
+    println!("the slowest of {count} polite ends took {:?}", slowest.into_inner().unwrap());
 }
 
 pub async fn end_politely(shop: &Shop) -> Duration {
@@ -107,29 +136,26 @@ pub async fn end_politely(shop: &Shop) -> Duration {
 /// The customer types the password while the daemon is dead; the next life finds out, and pays nothing twice.
 #[test]
 fn a_restart_in_a_poll_finds_the_payment() {
-    for n in 0..number("TORTURE_LIVES", TIMES) {
-        play(async {
-            let mut shop = Shop::open(n).await;
-            shop.stage.launch().await.expect("launched");
-            shop.stage.ready().await.expect("ready");
-            let (_, sale) = shop.stage.sell(1250, "the-sale").await.expect("opened");
-            let id = sale["id"].as_str().expect("an id").to_owned();
-            shop.acknowledged.insert("the-sale".to_owned(), id.clone());
+    let count = in_shops(async |shop, seed| {
+        let mut dice = Dice::new(seed);
+        for n in 0..PER_SHOP {
+            let id = sell(shop, &format!("sale-{n}")).await;
+            let charged = shop.stage.charged();
             let code = shop.customer(Mood::Password, Duration::from_millis(350));
-            let body = serde_json::json!({ "code": code }).to_string();
-            let scan = shop.stage.shop(reqwest::Method::POST, "/v1/scan");
-            scan.header("content-type", "application/json").body(body).send().await.expect("scanned");
-            sleep(Duration::from_millis(60 + 40 * n)).await;
+            shop.scan(&code).await;
+            let asked = n + 1;
+            shop.until(|shop| shop.pay_requests() as u64 == asked).await;
+            sleep(Duration::from_millis(dice.throw() % 250)).await;
             shop.stage.kill().await.expect("killed");
-            sleep(Duration::from_millis(400)).await;
             let open = shop.check_dead();
-            assert_eq!(open.len(), 1, "it was being paid\n{}", shop.story());
-            shop.stage.launch().await.expect("launched");
-            shop.stage.ready().await.expect("ready");
-            shop.conclude().await;
-            let phase = shop.sales()[&id].payment.phase();
-            assert_eq!(phase, SalePhase::Paid, "the customer has paid\n{}", shop.story());
-            shop.stage.strike().await;
-        });
-    }
+            shop.ensure(open.contains(&id), || "it was being paid".to_owned());
+            shop.until(|shop| shop.stage.charged() > charged).await;
+            shop.start().await;
+            let told = shop.until_told(&id, |told| told["phase"] != "paying").await;
+            shop.ensure(told["phase"] == SalePhase::Paid.label(), || {
+                format!("the customer has paid: {told}")
+            });
+        }
+    });
+    println!("{count} restarts in a poll found the payment");
 }
