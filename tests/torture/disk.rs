@@ -144,6 +144,7 @@ fn a_disk_that_becomes_full_refuses_sales_concludes_what_was_begun_and_recovers(
             let mut shop = Shop::open(1).await;
             shop.say(&format!("{when:?}"));
             let Some(disk) = Disk::mount(&shop.stage.state_dir()) else { return shop.stage.strike().await };
+            shop.be_patient();
             shop.start().await;
             if when == When::BeforeTheSale {
                 disk.fill();
@@ -159,7 +160,7 @@ fn a_disk_that_becomes_full_refuses_sales_concludes_what_was_begun_and_recovers(
                 shop.scan(&code).await;
                 match when {
                     When::WhileReversing => {
-                        shop.until_told(&id, |told| told["waiting_for"] == "payer_password").await;
+                        shop.until_told(&id, |told| told["phase"] != "awaiting_code").await;
                         shop.cancel(&id).await;
                         disk.fill();
                     }
@@ -169,7 +170,7 @@ fn a_disk_that_becomes_full_refuses_sales_concludes_what_was_begun_and_recovers(
                     }
                     When::WhilePaying => disk.fill(),
                     When::BeforeTheNextStart => {
-                        shop.until_told(&id, |told| told["waiting_for"] == "payer_password").await;
+                        shop.until_told(&id, |told| told["phase"] != "awaiting_code").await;
                         shop.stage.kill().await.expect("killed");
                         disk.fill();
                         shop.stage.launch().await.expect("launched");
@@ -208,6 +209,7 @@ fn a_disk_without_names_left_goes_on_selling() {
     play(async {
         let mut shop = Shop::open(1).await;
         let Some(disk) = Disk::mount(&shop.stage.state_dir()) else { return shop.stage.strike().await };
+        shop.be_patient();
         shop.start().await;
         disk.take_every_name();
         let id = shop.open_sale("begun").await;
@@ -228,11 +230,12 @@ fn a_disk_that_cannot_be_written_keeps_the_daemon_from_starting_and_loses_nothin
     play(async {
         let mut shop = Shop::open(2).await;
         let Some(disk) = Disk::mount(&shop.stage.state_dir()) else { return shop.stage.strike().await };
+        shop.be_patient();
         shop.start().await;
         let id = shop.open_sale("begun").await;
         let code = shop.customer(Mood::Password, Duration::from_millis(300));
         shop.scan(&code).await;
-        shop.until_told(&id, |told| told["waiting_for"] == "payer_password").await;
+        shop.until_told(&id, |told| told["phase"] != "awaiting_code").await;
         // A file that is open for writing keeps a file system writable: the daemon has to die for this one.
         shop.stage.kill().await.expect("killed");
         disk.writable(false);

@@ -32,8 +32,8 @@ pub struct Hands {
 }
 
 impl Hands {
-    /// Takes them over.
-    pub fn of(pid: u32) -> Self {
+    /// Takes them over, before the daemon has shut everybody out of its memory.
+    fn of(pid: u32) -> Self {
         let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("its memory map");
         let page = maps.lines().find(|line| line.ends_with("[vdso]")).expect("the kernel's page");
         let (from, rest) = page.split_once('-').expect("a range");

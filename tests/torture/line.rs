@@ -9,7 +9,7 @@ use micropayd::simulator::weather::{Fault, Rule, Where};
 
 use crate::hosts::{BAD, Bad, Door, Host};
 use crate::in_parallel;
-use crate::shop::{CONNECT, REQUEST, Shop, play};
+use crate::shop::{CONNECT, Shop, play};
 
 /// What may be added to a time-out until the cashier is told.
 const SOON: Duration = Duration::from_secs(1);
@@ -127,13 +127,16 @@ fn a_portal_a_redirect_a_drip_and_a_hang_leave_it_open_until_the_gateway_has_spo
             let mut shop = Shop::open(1).await;
             shop.say(&format!("{fault:?}"));
             shop.stage.gateway.set_weather(vec![Rule::once(Where::Micropay, fault)]);
+            shop.configure("connect_timeout", "\"1s\"");
+            shop.configure("request_timeout", "\"1500ms\"");
+            shop.configure("give_up_after", "\"4s\"");
             shop.start().await;
             let id = sale(&mut shop, Mood::Pay, 0).await;
             let told = shop
                 .until_told(&id, |told| matches!(told["phase"].as_str(), Some("paid" | "reversed")))
                 .await;
             let wait = shop.wait_until(&id, "not known");
-            shop.ensure(wait <= REQUEST + SOON, || format!("noticed after {wait:?}"));
+            shop.ensure(wait <= Duration::from_millis(1500) + SOON, || format!("noticed after {wait:?}"));
             let paid = shop.stage.charged() > 0;
             let end = if paid { "paid" } else { "reversed" };
             shop.ensure(told["phase"] == end, || format!("charged: {paid}, told: {told}"));
@@ -156,6 +159,8 @@ fn a_gateway_that_limits_the_rate_delays_the_end_and_changes_nothing_else() {
             let weather = [(Where::Micropay, pay), (Where::Orderquery, 3), (Where::Reverse, 2)];
             let weather = weather.into_iter().filter(|(_, times)| *times > 0);
             shop.stage.gateway.set_weather(weather.map(|(api, times)| limited(api, times)).collect());
+            shop.configure("connect_timeout", "\"1s\"");
+            shop.configure("request_timeout", "\"5s\"");
             if end == "paid" {
                 shop.be_patient();
             }
@@ -177,10 +182,11 @@ fn a_line_that_goes_down_in_the_middle_of_a_reversal_is_waited_for() {
         let mut shop = Shop::open(1).await;
         let door = Door::before(&shop).await;
         shop.gateway_at(&[door.host()]);
+        shop.be_patient();
         shop.configure("call_manager_after", "\"1500ms\"");
         shop.start().await;
         let id = sale(&mut shop, Mood::Password, 300).await;
-        shop.until_told(&id, |told| told["waiting_for"] == "payer_password").await;
+        shop.until_told(&id, |told| told["phase"] != "awaiting_code").await;
         shop.cancel(&id).await;
         door.shut();
         let told = shop.until_told(&id, |told| told["phase"] == "reversing").await;
@@ -194,7 +200,9 @@ fn a_line_that_goes_down_in_the_middle_of_a_reversal_is_waited_for() {
         shop.scan(&code).await;
         let told = shop.until_told(&next, |told| told["attempts"][0]["phase"] == "declined").await;
         shop.nothing_was_sent(&told);
-        shop.ensure(shop.wait_until(&next, "never sent") <= CONNECT + SOON, || "the next waits".to_owned());
+        shop.ensure(shop.wait_until(&next, "never sent") <= Duration::from_secs(1) + SOON, || {
+            "the next waits".to_owned()
+        });
         shop.cancel(&next).await;
         let told = shop.until_told(&id, |told| told["phase"] == "in_doubt").await;
         shop.ensure(told["cashier"]["next"] == "call_manager", || format!("nobody is called: {told}"));

@@ -175,7 +175,7 @@ fn the_address_that_worked_outlives_the_resolver_and_a_restart_waits_for_it() {
         let id = shop.open_sale("in-hand").await;
         let code = shop.customer(Mood::WalkAway, Duration::ZERO);
         shop.scan(&code).await;
-        shop.until_told(&id, |told| told["waiting_for"] == "payer_password").await;
+        shop.until_told(&id, |told| told["phase"] != "awaiting_code").await;
         shop.stage.kill().await.expect("killed");
         town.set(Names::Hangs);
         shop.start().await;

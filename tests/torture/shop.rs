@@ -29,9 +29,8 @@ const WAITS: Waits = Waits {
     policy: "query_after = \"100ms\"\nquery_every = \"100ms\"\ngive_up_after = \"900ms\"\nreverse_after = \"300ms\"\n\
              reverse_every = \"100ms\"\ncode_life = \"1500ms\"\n",
 };
-/// What [`WAITS`] says of connections and calls.
+/// What [`WAITS`] says of connections.
 pub const CONNECT: Duration = Duration::from_millis(300);
-pub const REQUEST: Duration = Duration::from_millis(500);
 /// A code at the simulated gateway.
 pub const CODE_LIFE: Duration = Duration::from_millis(1200);
 /// Everything comes to rest within this when faults stop: code life, a reversal, two polls, and a busy machine.
