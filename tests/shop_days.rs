@@ -1,12 +1,14 @@
 //! The daemon's own desk with the real journal and the real codec, in a simulated world: faults alone and in pairs, clocks
 //! that are wrong after a crash, crashes between any two acts. After each payment the books are held against the gateway's.
 //!
-//! `SHOP_DAYS_PAYMENTS=10000000 cargo test --release --test shop_days` is the long run; `SHOP_DAYS_SEED` repeats one.
+//! `SHOP_DAYS_PAYMENTS=10000000 cargo test --release --test shop_days -- --nocapture` is the long run. A failure prints
+//! its seed and its world: `SHOP_DAYS_SEED=1 SHOP_DAYS_WORLD=7 SHOP_DAYS_PAYMENTS=800` begins with world 7 and ends with it.
 
 use std::collections::{BTreeMap, BinaryHeap};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use micropayd::gateway::wechat::{self, Wechat};
 use micropayd::gateway::{Call, Gateway, Order, Outcome, Request};
@@ -27,12 +29,15 @@ use micropayd::simulator::weather::{Fault, Rule, Where};
 use micropayd::simulator::world::{Offer, Rules, World};
 use micropayd::terminal::desk::{Act, Desk, Setup};
 use micropayd::time::Timestamp;
+use tempfile::TempDir;
 
 const KEY: &str = "192006250b4c09247ec02edce69f6a2d";
 /// The transport's deadline in this world.
 const REQUEST: Duration = Duration::from_secs(10);
 /// Payments that share a journal; then the world begins anew, so that a failing seed is short.
 const PER_WORLD: u64 = 100;
+/// A long run says so often how far it is.
+const REPORT_EVERY: u64 = 20_000;
 
 /// What can go wrong in the weather. Left out: an authentic lie that the money is not there, which no client can survive.
 const FAULTS: &[(Where, Fault)] = &[
@@ -558,39 +563,80 @@ fn wechat() -> Wechat {
     Wechat::new(settings).expect("settings")
 }
 
-fn run(seed: u64, payments: u64) {
-    // Memory-backed where there is such a place: the disk's honesty is the journal's own tests' business.
-    let base = Path::new("/dev/shm");
-    let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
-    let mut left = payments;
-    let mut world = 0;
-    while left > 0 {
-        let dir = tempfile::tempdir_in(&base).expect("a directory");
-        let seed = seed.wrapping_mul(1_000_003).wrapping_add(world);
-        let mut shop = Shop::new(dir.path(), seed);
-        for number in 0..left.min(PER_WORLD) {
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| shop.payment(number)));
-            if let Err(panic) = outcome {
-                eprintln!("world seed {seed}, payment {number} in it");
-                std::panic::resume_unwind(panic);
+/// What all threads share: which world is next, and how many payments have come to rest without a violation.
+struct Run {
+    seed: u64,
+    payments: u64,
+    worlds: AtomicU64,
+    done: AtomicU64,
+    began: Instant,
+}
+
+impl Run {
+    /// Plays one world after the other until all are taken.
+    fn work(&self) {
+        // Memory-backed where there is such a place: the disk's honesty is the journal's own tests' business.
+        let base = Path::new("/dev/shm");
+        let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
+        let mut dir: Option<TempDir> = None;
+        loop {
+            let world = self.worlds.fetch_add(1, Ordering::Relaxed);
+            let first = world * PER_WORLD;
+            if first >= self.payments {
+                return;
+            }
+            let next = next_world(&base, dir.take());
+            let dir = dir.insert(next);
+            let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(world);
+            let mut shop = Shop::new(dir.path(), seed);
+            for number in 0..PER_WORLD.min(self.payments - first) {
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| shop.payment(number)));
+                if let Err(panic) = outcome {
+                    eprintln!("seed {}, world {world}, payment {number} in it", self.seed);
+                    std::panic::resume_unwind(panic);
+                }
+                self.count();
             }
         }
-        left = left.saturating_sub(PER_WORLD);
-        world += 1;
     }
+
+    /// A long run says now and then how far it is, so that it can be cut off.
+    fn count(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done.is_multiple_of(REPORT_EVERY) {
+            let seconds = self.began.elapsed().as_secs();
+            println!("{done} payments in {seconds} s, seed {}: no violation so far", self.seed);
+        }
+    }
+}
+
+/// The next world's directory, which takes over the space that the journal sets aside: it takes long to make anew.
+fn next_world(base: &Path, before: Option<TempDir>) -> TempDir {
+    let next = tempfile::tempdir_in(base).expect("a directory");
+    if let Some(before) = before {
+        let _ = std::fs::rename(before.path().join("reserve"), next.path().join("reserve"));
+    }
+    next
 }
 
 #[test]
 fn no_fault_and_no_pair_of_faults_loses_money_or_takes_it_twice() {
     let number =
         |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().expect(name));
-    let payments = number("SHOP_DAYS_PAYMENTS", 50_000);
-    let seed = number("SHOP_DAYS_SEED", 1);
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let run = Run {
+        seed: number("SHOP_DAYS_SEED", 1),
+        payments: number("SHOP_DAYS_PAYMENTS", 50_000),
+        // A world of a long run can be played alone.
+        worlds: AtomicU64::new(number("SHOP_DAYS_WORLD", 0)),
+        done: AtomicU64::new(0),
+        began: Instant::now(),
+    };
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     std::thread::scope(|scope| {
-        for thread in 0..threads {
-            scope.spawn(move || run(seed.wrapping_add(thread * 7_919), payments.div_ceil(threads)));
+        for _ in 0..threads {
+            scope.spawn(|| run.work());
         }
     });
-    println!("{payments} payments, seed {seed}: no violation");
+    let (done, seconds) = (run.done.load(Ordering::Relaxed), run.began.elapsed().as_secs());
+    println!("{done} payments in {seconds} s, seed {}: no violation", run.seed);
 }
