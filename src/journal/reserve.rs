@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
@@ -58,10 +58,15 @@ impl Reserve {
         let free = system.f_bavail.saturating_mul(system.f_frsize);
         if self.low {
             let held = std::fs::metadata(&self.path).map_or(0, |file| file.len());
-            self.low = free + held < SIZE + MARGIN || self.fill().is_err();
+            self.low = free + held < SIZE + MARGIN || (!self.is_whole() && self.fill().is_err());
         } else {
             self.low = free < SLICE;
         }
+    }
+
+    /// Whether an earlier process left all of it: the length alone may be a hole.
+    fn is_whole(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|file| file.len() >= SIZE && file.blocks() * 512 >= SIZE)
     }
 
     fn fill(&self) -> io::Result<()> {

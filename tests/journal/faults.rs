@@ -37,7 +37,7 @@ fn a_failed_write_or_sync_ends_all_writing_until_the_next_start() {
             drop(shop);
             vfs::forget(dir.path());
             let steps = read(dir.path());
-            if let Err(what) = look(dir.path(), BOOT, &steps, promised) {
+            if let Err(what) = look(dir.path(), BOOT, &steps, promised, true) {
                 panic!("{failure:?} {after}: {what}");
             }
         }
@@ -66,7 +66,7 @@ fn a_full_disk_refuses_and_forgets_nothing_and_goes_on_when_there_is_room() {
         drop(shop);
         vfs::forget(dir.path());
         let steps = read(dir.path());
-        if let Err(what) = look(dir.path(), BOOT, &steps, promised) {
+        if let Err(what) = look(dir.path(), BOOT, &steps, promised, true) {
             panic!("{after}: {what}");
         }
     }

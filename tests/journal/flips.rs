@@ -1,10 +1,11 @@
 //! Bits that turn over: in the database, its log or the witness, one at a time. Each is noticed, or nothing is wrong.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::disk::{Chance, Files, lay_out};
 use crate::shop::{BOOT, Shop, compare, open, read};
-use crate::{count, scratch};
+use crate::{Progress, count, scratch};
 use micropayd::journal::{JournalError, Settings, verify_all};
 use micropayd::sale::LifeStep;
 
@@ -51,27 +52,54 @@ fn fate(dir: &Path, steps: &[LifeStep]) -> Fate {
     Fate::Harmless
 }
 
-#[test]
-fn no_bit_turns_over_in_silence() {
-    let flips = count("JOURNAL_FLIPS", 1_000);
+/// Turns `flips` bits, one at a time, in each file in turn.
+fn turn(
+    files: &Files,
+    steps: &[LifeStep],
+    flips: usize,
+    mut chance: Chance,
+    progress: &Progress,
+) -> BTreeMap<(String, Fate), u32> {
     let dir = scratch();
-    let (files, steps) = journal(dir.path());
     let names: Vec<&String> = files.keys().collect();
-    let mut chance = Chance(20_261_121);
-    let mut fates = std::collections::BTreeMap::new();
+    let mut fates = BTreeMap::new();
     for flip in 0..flips {
+        progress.one();
         let name = names[flip % names.len()];
         let bit = chance.below(files[name].len() * 8);
         let mut turned = files.clone();
         turned.get_mut(name).unwrap()[bit / 8] ^= 1 << (bit % 8);
         lay_out(&turned, dir.path());
-        let met = std::panic::catch_unwind(|| fate(dir.path(), &steps));
+        let met = std::panic::catch_unwind(|| fate(dir.path(), steps));
         let met = met.unwrap_or_else(|_| panic!("bit {bit} of {name}"));
-        *fates.entry((name, met)).or_insert(0) += 1;
+        *fates.entry((name.clone(), met)).or_insert(0) += 1;
     }
+    fates
+}
+
+#[test]
+fn no_bit_turns_over_in_silence() {
+    let flips = count("JOURNAL_FLIPS", 1_000);
+    let seed = count("JOURNAL_SEED", 0) as u64;
+    let dir = scratch();
+    let (files, steps) = journal(dir.path());
+    let progress = &Progress::new("flips");
+    let mut fates = BTreeMap::new();
+    std::thread::scope(|scope| {
+        let parts = [0, 1].map(|part| {
+            let (files, steps, flips) = (&files, &steps, (flips + part) / 2);
+            let chance = Chance(20_261_121 + 2 * seed + part as u64);
+            scope.spawn(move || turn(files, steps, flips, chance, progress))
+        });
+        for part in parts {
+            for (of, count) in part.join().unwrap() {
+                *fates.entry(of).or_insert(0) += count;
+            }
+        }
+    });
     println!("{flips} flips: {fates:?}");
     let of = |name: &str, met| {
-        fates.iter().filter(|((n, m), _)| *n == name && *m == met).map(|(_, c)| c).sum::<i32>()
+        fates.iter().filter(|((n, m), _)| *n == name && *m == met).map(|(_, c)| c).sum::<u32>()
     };
     assert!(
         of("journal.db-wal", Fate::AtStart) > of("journal.db-wal", Fate::Harmless),

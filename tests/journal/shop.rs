@@ -179,11 +179,19 @@ pub fn steps(records: &dyn Records) -> Vec<LifeStep> {
     records.after(0, usize::MAX).unwrap()
 }
 
-/// What is wrong with a journal of which `all` was written and the first `promised` steps must be there; in full, or
-/// only what readers see.
-pub fn look(dir: &Path, boot: [u8; 16], all: &[LifeStep], promised: u64) -> Result<usize, String> {
+/// What is wrong with a journal of which `all` was written and the first `promised` steps must be there. `thorough`
+/// also reads it in each way that readers have.
+pub fn look(
+    dir: &Path,
+    boot: [u8; 16],
+    all: &[LifeStep],
+    promised: u64,
+    thorough: bool,
+) -> Result<usize, String> {
     let opened = open(dir, boot).map_err(|error| format!("it does not open: {error}"))?;
-    let kept = compare(&*opened.journal.records(), all, promised)?;
+    let records = opened.journal.records();
+    let kept =
+        if thorough { compare(&*records, all, promised)? } else { prefix(&*records, all, promised)?.len() };
     let open: Vec<Sale> = opened.open.into_iter().filter(|sale| sale.payment.is_open()).collect();
     let expected: Vec<Sale> = sales(&all[..kept]).into_iter().filter(|sale| sale.payment.is_open()).collect();
     if open != expected {
@@ -210,10 +218,7 @@ pub fn sales(all: &[LifeStep]) -> Vec<Sale> {
 /// Whether exactly the first so many steps of `all` are there, at least `promised`, by each way of reading.
 pub fn compare(records: &dyn Records, all: &[LifeStep], promised: u64) -> Result<usize, String> {
     let wrong = |what: &str| Err(what.to_owned());
-    let found = records.after(0, usize::MAX).map_err(|error| error.to_string())?;
-    if found.len() < promised as usize || found.len() > all.len() || found != all[..found.len()] {
-        return Err(format!("{} steps are there of {}, {promised} were promised", found.len(), all.len()));
-    }
+    let found = prefix(records, all, promised)?;
     for sale in sales(&found).into_iter() {
         let life: Vec<&LifeStep> = found.iter().filter(|step| step.sale.id == sale.id).collect();
         let read = |result: Result<Option<Sale>, _>| {
@@ -230,6 +235,15 @@ pub fn compare(records: &dyn Records, all: &[LifeStep], promised: u64) -> Result
         }
     }
     Ok(found.len())
+}
+
+/// The steps that are there: the first so many of `all`, at least `promised`.
+fn prefix(records: &dyn Records, all: &[LifeStep], promised: u64) -> Result<Vec<LifeStep>, String> {
+    let found = records.after(0, usize::MAX).map_err(|error| error.to_string())?;
+    if found.len() < promised as usize || found.len() > all.len() || found != all[..found.len()] {
+        return Err(format!("{} steps are there of {}, {promised} were promised", found.len(), all.len()));
+    }
+    Ok(found)
 }
 
 /// All steps that are in `dir`, read without the lock.

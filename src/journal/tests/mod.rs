@@ -15,6 +15,7 @@ mod damage;
 mod file;
 mod life;
 mod reading;
+mod reserve;
 
 /// A journal in a directory that vanishes.
 struct Shop {
