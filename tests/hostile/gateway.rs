@@ -113,6 +113,7 @@ impl Gateway {
 
     /// Does this deed to the next order that is not known yet.
     pub fn threaten(&self, deed: Deed) {
+        *self.state.victim.lock().unwrap() = None;
         *self.state.deed.lock().unwrap() = Some(deed);
     }
 
@@ -131,10 +132,6 @@ impl Gateway {
         let mut seen = self.state.seen.subscribe();
         let found = tokio::time::timeout(crate::shop::PATIENCE, seen.wait_for(|seen| wanted(seen))).await;
         found.unwrap_or_else(|_| panic!("never as wanted: {:?}", self.state.seen.borrow())).unwrap().clone()
-    }
-
-    pub fn calls(&self) -> Vec<Seen> {
-        self.state.seen.borrow().clone()
     }
 }
 
