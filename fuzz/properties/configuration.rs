@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use micropayd::config::{Config, Surroundings, Weight};
+use micropayd::gateway::http::{self, Http};
 
 /// Where it may stand as a token, a key or a password.
 const SECRET: &str = "SECRETsecretSECRETsecretSECRETse";
@@ -87,6 +88,14 @@ fn judge(loaded: Result<Config, micropayd::config::Problems>, data: &[u8]) {
         );
         bench &= local(host);
     }
+    let line = http::Settings {
+        base_urls: config.wechat.base_urls.clone(),
+        roots: Vec::new(),
+        identity: None,
+        connect_timeout: config.wechat.connect_timeout,
+        request_timeout: config.wechat.request_timeout,
+    };
+    assert!(Http::new(line).is_ok(), "taken here and refused by the line: {:?}", config.wechat.base_urls);
     if !bench {
         let policy = &config.policy;
         assert!(

@@ -13,8 +13,8 @@ const ENDS: [End; 7] = [End::Auto, End::Newline, End::Tab, End::Nul, End::Etx, E
 /// Milliseconds of a silence.
 const SILENCES: [u64; 12] = [1, 5, 40, 79, 81, 99, 149, 151, 299, 310, 600, 5000];
 
-/// From here on a silence may be one in the middle of a frame: shorter than every gap that is tried.
-const PAUSE: Duration = Duration::from_millis(80);
+/// After this long without a byte something new may begin, whatever the gap.
+const REST: Duration = Duration::from_millis(150);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Item {
@@ -36,7 +36,7 @@ pub fn holds(mut data: &[u8]) {
         Pace { gap: ms(100), stale: ms(500) },
     ][usize::from(pace) % 3];
     let mut framer = Framer::new(end, b"", b"", pace);
-    let mut line = Line { items: Vec::new(), used: 0 };
+    let mut line = Line { items: Vec::new(), used: 0, pause: REST.min(pace.gap) };
     let mut now = Duration::from_secs(10);
     let mut rest = data.iter().copied();
     while let Some(byte) = rest.next() {
@@ -80,6 +80,8 @@ struct Line {
     items: Vec<Item>,
     /// Everything before this place was part of an earlier code.
     used: usize,
+    /// From here on a silence is one in the middle of a frame.
+    pause: Duration,
 }
 
 impl Line {
@@ -107,7 +109,7 @@ impl Line {
                         assert_eq!(byte, digit, "a digit that did not come at its place");
                         break;
                     }
-                    Item::Silence(silence) => paused |= silence >= PAUSE,
+                    Item::Silence(silence) => paused |= silence >= self.pause,
                     Item::Break => panic!("a code from both sides of a loss"),
                 }
             }

@@ -11,6 +11,7 @@ use super::certificate::{self, Identity, Standing};
 use super::problem::Weight;
 use super::secret_file::{self, Guard, Trouble};
 use super::section::{Entry, Section, written};
+use crate::gateway::http;
 use crate::gateway::wechat::{self, Secret, SecretError, SignType};
 
 /// The name of the systemd credential with the API key.
@@ -310,10 +311,19 @@ fn address(text: &str) -> Result<Address, (&'static str, &'static str)> {
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err(("has a path in it, expected only scheme and host", example));
     }
+    // Browsers read `127.1` and `0x7f000001` as addresses; who connects later does not, or reads another one.
+    if !url
+        .host_str()
+        .is_some_and(|host| host.starts_with('[') || trimmed.to_ascii_lowercase().contains(host))
+    {
+        return Err(("names its host in an unusual way, expected a plain name or address", example));
+    }
     let loopback = host == "localhost"
         || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
     if !tls && !loopback {
         return Err(("is not encrypted, expected https:// (http:// only for loopback)", "write https://"));
     }
+    http::check_url(trimmed)
+        .map_err(|_| ("is not an address, expected a form like \"https://host\"", example))?;
     Ok(Address { url: trimmed.to_owned(), loopback, tls })
 }

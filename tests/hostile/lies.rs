@@ -160,3 +160,15 @@ fn no_deed_of_a_gateway_is_believed_or_costs_more_than_its_deadline_and_a_mib() 
         assert!(cost.more <= 1024, "{}: {} KiB more", cost.name, cost.more);
     }
 }
+
+#[test]
+fn every_deed_has_its_row_in_the_document() {
+    let page = include_str!("../../docs/hostile.md");
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.contains(" ms | "))
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next())
+        .collect();
+    let deeds: Vec<&str> = deeds::ALL.iter().map(|deed| deed.name).collect();
+    assert_eq!(rows, deeds, "docs/hostile.md: the table is what this test prints with --nocapture");
+}

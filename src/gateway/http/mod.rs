@@ -95,6 +95,14 @@ struct Record {
     trouble: Option<Cause>,
 }
 
+/// Whether `url` can be one of [`Settings::base_urls`].
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_url(url: &str) -> Result<(), SettingsError> {
+    Host::parse(url).map(drop)
+}
+
 impl Http {
     /// Checks the settings. Opens no connection and reads no file yet.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
