@@ -2,7 +2,7 @@
 
 use super::section::{Entry, Section};
 use crate::printer::profile::Chinese;
-use crate::scanner::{Beep, End, Kind};
+use crate::scanner::{Beep, End, Kind, Trigger};
 use crate::{display, printer, scanner, sounds};
 
 pub fn scanner(section: Section<'_>) -> Option<scanner::Settings> {
@@ -22,6 +22,7 @@ pub fn scanner(section: Section<'_>) -> Option<scanner::Settings> {
         ("etx", End::Etx),
         ("idle", End::Idle),
     ];
+    let triggers = [("honeywell", Trigger::Honeywell), ("datalogic", Trigger::Datalogic)];
     let bytes = |key| section.text(key).map(|entry| entry.value.into_bytes()).unwrap_or_default();
     let settings = scanner::Settings {
         name: section.text("name").map(|entry| entry.value).unwrap_or_default(),
@@ -36,6 +37,7 @@ pub fn scanner(section: Section<'_>) -> Option<scanner::Settings> {
         suffix: bytes("suffix"),
         gap: section.duration("gap").map(|entry| entry.value),
         dtr: section.choice("dtr", &[("on", true), ("off", false)]).map(|entry| entry.value),
+        trigger: section.choice("trigger", &triggers).map(|entry| entry.value),
         beep: section.choice("beep", &[("datalogic", Beep::Datalogic)]).map(|entry| entry.value),
     };
     if path.is_some() && kind.is_some() {

@@ -7,6 +7,7 @@
 //! | `reader` | one task a scanner: open, report, open again |
 //! | [`devices`] | which devices could be scanners, and names for them that last |
 //! | [`learn`] | which device is the scanner, and what it sends |
+//! | `trigger` | when a scanner is told to read |
 //! | `serial` | opens a tty |
 //! | [`evdev`] | keys of a USB keyboard become characters |
 //! | [`hidpos`] | reports of a USB point-of-sale scanner become characters |
@@ -25,10 +26,13 @@ mod reader;
 #[cfg(test)]
 mod recorded;
 mod serial;
+mod trigger;
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 use crate::input::Inbox;
 
@@ -56,6 +60,8 @@ pub struct Settings {
     pub dtr: Option<bool>,
     /// How the scanner is told to beep when a code was taken, and when something was refused.
     pub beep: Option<Beep>,
+    /// How the scanner is told to read while a sale waits for a code, and to stop; `None` for one that reads by itself.
+    pub trigger: Option<Trigger>,
 }
 
 impl Default for Settings {
@@ -72,6 +78,7 @@ impl Default for Settings {
             gap: None,
             dtr: None,
             beep: None,
+            trigger: None,
         }
     }
 }
@@ -96,6 +103,12 @@ impl Settings {
         if self.kind != Kind::Serial && self.beep.is_some() {
             return Err(format!(
                 "scanner of kind {} cannot be told to beep\nhelp: leave out `beep`",
+                self.kind
+            ));
+        }
+        if self.kind != Kind::Serial && self.trigger.is_some() {
+            return Err(format!(
+                "scanner of kind {} cannot be told to read\nhelp: leave out `trigger`",
                 self.kind
             ));
         }
@@ -260,8 +273,46 @@ impl FromStr for Beep {
     }
 }
 
+/// The commands by which a scanner is told to read and to stop. Here are only those to which the scanner says nothing:
+/// a reply would stand in the stream of codes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Trigger {
+    /// Honeywell and Hand Held Products, set to manual or serial trigger (N3680 guide, page 160; NCR 7837 manual, page
+    /// 138): `SYN T CR` and `SYN U CR`.
+    Honeywell,
+    /// Datalogic and PSC on a serial line (Magellan 9300i manual, page 481): `E` enable, `D` disable.
+    Datalogic,
+}
+
+impl Trigger {
+    fn maker(self) -> &'static str {
+        match self {
+            Self::Honeywell => "Honeywell",
+            Self::Datalogic => "Datalogic",
+        }
+    }
+
+    fn command(self, read: bool) -> &'static [u8] {
+        match (self, read) {
+            (Self::Honeywell, true) => b"\x16T\r",
+            (Self::Honeywell, false) => b"\x16U\r",
+            (Self::Datalogic, true) => b"E",
+            (Self::Datalogic, false) => b"D",
+        }
+    }
+}
+
 /// Starts reading on the current runtime; reports scans and the device's state to `inbox`. An absent scanner is
 /// reported and taken up when it appears. Ends when `inbox` closes.
 pub fn start(settings: Settings, inbox: Inbox) {
-    tokio::spawn(reader::run(settings, inbox));
+    tokio::spawn(async move {
+        let (_always, wanted) = watch::channel(true);
+        reader::run(settings, inbox, wanted).await;
+    });
+}
+
+/// Like [`start`]; a scanner that is told when to read reads while `wanted` is true. What others read is passed on
+/// whether it is wanted or not: the loop refuses it with a sentence.
+pub fn start_when(settings: Settings, inbox: Inbox, wanted: watch::Receiver<bool>) {
+    tokio::spawn(reader::run(settings, inbox, wanted));
 }

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use tokio::sync::watch;
 
 use super::framing::Frame;
 use super::line::{Line, News, Source, now};
-use super::{Beep, Kind, Settings, devices, evdev, hidpos, serial};
+use super::trigger::Orders;
+use super::{Beep, Kind, Settings, Trigger, devices, evdev, hidpos, serial};
 use crate::input::{Device, DeviceKind, Inbox, Input, Scan, ScanRefusal};
 
 /// The first and the longest wait before an absent scanner is tried again: one that comes back is ready within the
@@ -22,7 +24,7 @@ const LASTED: Duration = Duration::from_secs(2);
 const REFUSALS: (u32, Duration) = (5, Duration::from_millis(500));
 
 /// Reads the scanner for as long as `inbox` is open.
-pub async fn run(settings: Settings, inbox: Inbox) {
+pub async fn run(settings: Settings, inbox: Inbox, wanted: watch::Receiver<bool>) {
     let mut report = Report::new(settings.name().to_owned(), inbox);
     let mut wait = TRY_AGAIN.0;
     loop {
@@ -31,10 +33,11 @@ pub async fn run(settings: Settings, inbox: Inbox) {
             () = report.inbox.closed() => return,
         };
         let trouble = match opened {
-            Ok((source, beep)) => {
+            Ok((source, told)) => {
+                let orders = Orders::new(told.trigger, wanted.clone());
                 let since = now();
                 let gone = match Line::new(source) {
-                    Ok(line) => match read(line, beep, &mut report).await {
+                    Ok(line) => match read(line, told.beep, orders, &mut report).await {
                         Ok(Closed) => return,
                         Err(gone) => gone,
                     },
@@ -59,10 +62,10 @@ pub async fn run(settings: Settings, inbox: Inbox) {
 
 /// Opens the scanner on a thread of its own, or says what is wrong: a USB device that hangs can hold `open`, or a look
 /// at its name, for many seconds, and the loop must not wait with it.
-async fn open_apart(settings: Settings) -> Result<(Source, Option<Beep>), String> {
+async fn open_apart(settings: Settings) -> Result<(Source, Told), String> {
     let (answer, opened) = tokio::sync::oneshot::channel();
     let work = move || {
-        let opened = open(&settings).map(|source| (source, beep(&settings))).map_err(|trouble| {
+        let opened = open(&settings).map(|source| (source, told(&settings))).map_err(|trouble| {
             let hint = devices::hint(Path::new(devices::ROOT), settings.kind);
             sentence(&settings, &trouble, hint)
         });
@@ -102,21 +105,31 @@ pub fn open(settings: &Settings) -> io::Result<Source> {
     }
 }
 
-/// The beep commands that were asked for, unless the scanner is known to be of another make.
-fn beep(settings: &Settings) -> Option<Beep> {
-    let beep = settings.beep?;
+/// What the scanner may be told.
+struct Told {
+    beep: Option<Beep>,
+    trigger: Option<Trigger>,
+}
+
+/// The commands that were asked for, unless the scanner is known to be of another make.
+fn told(settings: &Settings) -> Told {
     let root = Path::new(devices::ROOT);
-    let node = devices::resolve(root, settings.kind, &settings.path).ok()?;
-    match devices::maker_of_tty(root, &node) {
-        Some(maker) if maker != beep.maker() => {
+    let node = devices::resolve(root, settings.kind, &settings.path).ok();
+    let maker = node.and_then(|node| devices::maker_of_tty(root, &node));
+    let fits = |wanted: &str, what: &str| match maker {
+        Some(maker) if !maker.starts_with(wanted) => {
             tracing::warn!(
                 scanner = settings.name(),
                 maker,
-                "scanner is of another make: it is not told to beep"
+                "scanner is of another make: it is not told to {what}"
             );
-            None
+            false
         }
-        _ => Some(beep),
+        _ => true,
+    };
+    Told {
+        beep: settings.beep.filter(|beep| fits(beep.maker(), "beep")),
+        trigger: settings.trigger.filter(|trigger| fits(trigger.maker(), "read")),
     }
 }
 
@@ -124,7 +137,12 @@ fn beep(settings: &Settings) -> Option<Beep> {
 struct Closed;
 
 /// Reports what the line brings until nobody listens, or until it is gone: then the error says why.
-async fn read(mut line: Line, beep: Option<Beep>, report: &mut Report) -> io::Result<Closed> {
+async fn read(
+    mut line: Line,
+    beep: Option<Beep>,
+    mut orders: Orders,
+    report: &mut Report,
+) -> io::Result<Closed> {
     if report.device(true, String::new()).await.is_err() {
         return Ok(Closed);
     }
@@ -132,11 +150,16 @@ async fn read(mut line: Line, beep: Option<Beep>, report: &mut Report) -> io::Re
         let news = tokio::select! {
             biased;
             news = line.next() => news?,
+            order = orders.next() => {
+                line.tell(order);
+                continue;
+            }
             () = report.inbox.closed() => return Ok(Closed),
         };
         let passed = match news {
             News::Begun => report.begun().await,
             News::Frame(frame) => {
+                orders.has_read();
                 let taken = frame.what.is_ok();
                 let passed = report.frame(frame).await;
                 if let Some(beep) = beep {

@@ -190,6 +190,35 @@ async fn a_scanner_beeps_after_a_code_and_otherwise_after_a_refusal() {
 }
 
 #[tokio::test]
+async fn a_scanner_reads_when_it_is_told_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("scanner");
+    let scanner = Plug::into(&link);
+    let (inbox, mut inputs) = mpsc::channel(8);
+    let path = link.to_str().unwrap().to_owned();
+    let settings = Settings { path, trigger: Some(Trigger::Honeywell), ..Settings::default() };
+    settings.check().unwrap();
+    let (wants, wanted) = watch::channel(false);
+    crate::scanner::start_when(settings, inbox, wanted);
+    assert!(matches!(inputs.recv().await, Some(Input::Device(Device { ready: true, .. }))));
+    for (want, told) in [(false, b"\x16U\r"), (true, b"\x16T\r"), (false, b"\x16U\r")] {
+        wants.send(want).unwrap();
+        let mut heard = Vec::new();
+        let listen = async {
+            while heard.len() < told.len() {
+                let mut bytes = [0; 8];
+                match rustix::io::read(&scanner.master, &mut bytes) {
+                    Ok(got) => heard.extend_from_slice(&bytes[..got]),
+                    Err(_) => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), listen).await.expect("an order");
+        assert_eq!(heard, told);
+    }
+}
+
+#[tokio::test]
 async fn a_device_that_hangs_up_at_once_is_let_go() {
     let (device, other) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
     drop(other);
@@ -211,7 +240,7 @@ async fn what_is_no_serial_device_is_named() {
 async fn the_task_ends_when_nobody_listens() {
     let (inbox, inputs) = mpsc::channel(4);
     let settings = Settings { path: "/nonexistent/scanner".to_owned(), ..Settings::default() };
-    let task = tokio::spawn(run(settings, inbox));
+    let task = tokio::spawn(run(settings, inbox, watch::channel(true).1));
     drop(inputs);
     tokio::time::timeout(Duration::from_secs(2), task).await.expect("an end").unwrap();
 }

@@ -256,7 +256,8 @@ impl Desk {
         Arc::clone(&self.records)
     }
 
-    fn awaits_code(&self) -> bool {
+    /// Whether the sale in hand waits for a payment code.
+    pub fn awaits_code(&self) -> bool {
         let sale = self.in_hand.as_ref().and_then(|id| self.sales.get(id));
         sale.is_some_and(|sale| sale.payment.phase() == SalePhase::AwaitingCode)
     }

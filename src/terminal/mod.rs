@@ -101,8 +101,10 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
     let printer = parts.printer.map(|settings| Printer::start(settings, inbox.clone())).transpose()?;
     let display = parts.display.map(|settings| Display::start(settings, inbox.clone())).transpose()?;
     let sounds = parts.sounds.map(Sounds::start).transpose()?;
+    // Scanners that wait to be told read while a sale waits for a code.
+    let (wants_code, wanted) = watch::channel(false);
     for settings in parts.scanners {
-        scanner::start(settings, inbox.clone());
+        scanner::start_when(settings, inbox.clone(), wanted.clone());
     }
     let door = api::Door::open(&parts.api).await?;
     let serving = tokio::spawn(door.serve(api::router(shop), stop));
@@ -116,6 +118,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
     loop {
         desk.tick(clock.now());
         shell.carry_out(desk.take_acts());
+        wants_code.send_if_modified(|was| std::mem::replace(was, desk.awaits_code()) != *was);
         service.alive();
         service.status(&desk.summary());
 
