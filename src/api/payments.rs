@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use crate::api::body::{Fields, NoBody, Read, Strict, invalid};
 use crate::api::problem::{self, Failure, Problem};
-use crate::api::view::{Life, Payment, Payments, Step};
+use crate::api::view::{Found, Life, Listing, Payment, Payments, Step};
 use crate::api::{Api, Id, Lang};
 use crate::ids::PaymentCode;
 use crate::input::{Command, Notice, Refused};
@@ -122,7 +122,7 @@ pub(crate) async fn open(
     Ok((status, location, Json(api.view(&sale, language))).into_response())
 }
 
-/// A page of the log, newest first; or the payments with exactly this reference or key.
+/// A page of the log, newest first; or the payment with exactly this reference or key, beside a page of all such.
 #[utoipa::path(
     get, path = "/v1/payments", tag = "payments", operation_id = "list_payments",
     params(
@@ -136,12 +136,12 @@ pub(crate) async fn open(
         ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     responses(
-        (status = 200, description = "The page", body = Payments),
+        (status = 200, description = "The page; with reference or key, the newest payment's own fields beside it", body = Listing),
         (status = 400, description = "invalid_query", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "never_seen: nothing was ever taken under this reference or key", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(crate) async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<Payments>, Failure> {
+pub(crate) async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<Listing>, Failure> {
     let mut query = Fields::of_query(&uri)?;
     let language = api.language(&mut query)?;
     let wrong = |name: &'static str, expected: &str| {
@@ -189,13 +189,17 @@ pub(crate) async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<Paymen
             None => records.page(&filter),
         })
         .await?;
-    if exact && page.sales.is_empty() {
-        return Err(problem::NEVER_SEEN.because("no payment with this reference or key"));
-    }
-    Ok(Json(Payments {
+    let page = Payments {
         payments: page.sales.iter().map(|sale| api.view(sale, language)).collect(),
         next_cursor: page.next.map(|cursor| cursor.to_string()),
-    }))
+    };
+    if !exact {
+        return Ok(Json(Listing::Page(page)));
+    }
+    match page.payments.first().cloned() {
+        Some(newest) => Ok(Json(Listing::Found(Box::new(Found { newest, page })))),
+        None => Err(problem::NEVER_SEEN.because("no payment with this reference or key")),
+    }
 }
 
 /// A payment, by its id or one of its order numbers.

@@ -218,6 +218,27 @@ pub struct Payments {
     pub next_cursor: Option<String>,
 }
 
+/// What was asked for by reference or key: the newest such payment itself, and all of them as a page.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct Found {
+    /// The newest.
+    #[serde(flatten)]
+    pub newest: Payment,
+    /// All, the newest first.
+    #[serde(flatten)]
+    pub page: Payments,
+}
+
+/// The answer to a question for payments.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Listing {
+    /// By reference or key.
+    Found(Box<Found>),
+    /// A page of the log.
+    Page(Payments),
+}
+
 /// One step of a payment's life.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Step {

@@ -100,7 +100,10 @@ async fn the_log_is_found_by_reference_and_key_and_read_in_pages() {
             .map(|payment| payment["amount"].as_u64().unwrap())
             .collect()
     };
-    assert_eq!(amounts(&till.get("/v1/payments?reference=R1").await.json()), [5, 3, 1]);
+    let found = till.get("/v1/payments?reference=R1").await.json();
+    assert_eq!(amounts(&found), [5, 3, 1]);
+    assert_eq!((&found["id"], &found["amount"]), (&found["payments"][0]["id"], &json!(5)));
+    assert_eq!(till.get("/v1/payments").await.json()["id"], Value::Null);
     assert_eq!(amounts(&till.get("/v1/payments?key=k2").await.json()), [2]);
     let mut seen = Vec::new();
     let mut cursor = String::new();
