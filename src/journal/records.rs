@@ -10,7 +10,7 @@ use super::chain::{self, StepRow, digest};
 use super::codec::{Constant, Opening};
 use super::fault::Fault;
 use super::rows::{self, day_number};
-use super::{FILE, JournalError, Settings, schema};
+use super::{FILE, JournalError, Settings, schema, store};
 use crate::ids::SaleId;
 use crate::sale::{Filter, LifeStep, Page, Records, RecordsError, Sale, Totals};
 use crate::time::Day;
@@ -57,6 +57,7 @@ pub fn connect(path: &Path) -> Result<Connection, Fault> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.busy_timeout(std::time::Duration::from_secs(2))?;
     conn.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+    conn.pragma_update(None, "cache_size", store::CACHE)?;
     Ok(conn)
 }
 

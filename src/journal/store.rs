@@ -13,6 +13,10 @@ use super::{Durability, Entry, JournalError};
 use crate::payment::{Payment, Proof};
 use crate::sale::Sale;
 
+/// What each connection may keep of the file, in SQLite's unit of minus one KiB. A step touches a dozen pages of 4 KiB
+/// and a page of the log fewer than 60; SQLite's own 2 MiB would be a sixth of the daemon.
+pub const CACHE: i64 = -512;
+
 /// The database.
 #[derive(Debug)]
 pub struct Store {
@@ -64,6 +68,7 @@ impl Store {
             conn.execute_batch(
                 "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;",
             )?;
+            conn.pragma_update(None, "cache_size", CACHE)?;
             Ok(conn)
         });
         let conn = opened.map_err(|error| Fault::from(error).at(path))?;
