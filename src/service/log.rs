@@ -5,9 +5,10 @@ use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, time::FormatTime, time::SystemTime};
+use tracing_subscriber::prelude::*;
 use tracing_subscriber::registry::LookupSpan;
 
 /// The environment variable with the log's filter, like `debug` or `info,micropayd::scanner=debug`.
@@ -17,9 +18,9 @@ pub const FILTER: &str = "MICROPAYD_LOG";
 pub fn log_to_stderr() {
     let wanted = std::env::var(FILTER).unwrap_or_default();
     let wanted = if wanted.trim().is_empty() { "info".to_owned() } else { wanted };
-    let (filter, wrong) = match EnvFilter::try_new(&wanted) {
+    let (filter, wrong) = match wanted.parse::<Targets>() {
         Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new("info"), Some(error)),
+        Err(error) => (Targets::new().with_default(LevelFilter::INFO), Some(error)),
     };
     let style = if to_journal() {
         Style::Journal
@@ -28,13 +29,13 @@ pub fn log_to_stderr() {
     } else {
         Style::Plain
     };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(style == Style::Colour)
-        .event_format(Lines(style));
+        .event_format(Lines(style))
+        .with_filter(filter);
     // A second start, in a test, keeps the first.
-    let _ = log.try_init();
+    let _ = tracing_subscriber::registry().with(lines).try_init();
     if let Some(error) = wrong {
         tracing::warn!(
             "{FILTER} is not understood: {error}; expected a form like info,micropayd::scanner=debug"
