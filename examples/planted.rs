@@ -1,9 +1,20 @@
-//! Tests the tests: plants each bug of `tests/planted.toml` in a copy of the repository and expects the tests to fail.
+//! Tests the tests: plants each bug of `tests/planted.toml` in a copy of the code and expects the tests to fail.
 //!
-//! `cargo run --example planted` tries all, `-- --only TEXT` those whose name or file contains the text. Prints which
-//! tests caught which bug; ends with exit status 1 if one was missed or has lost its place in the code.
+//! | command | does |
+//! |---|---|
+//! | `cargo run --example planted` | tries all |
+//! | `cargo run --example planted -- --only TEXT` | those whose name, file or rule contains the text |
+//! | `cargo run --example planted -- --table FILE` | also writes what caught which bug as a table |
+//! | `cargo run --example planted -- --write payment FOLDER` | writes that part as a crate of its own, for `cargo mutants` |
+//!
+//! A bug is planted in the smallest part of the crate that can notice it, as a crate of its own that builds in seconds.
+//! Ends with exit status 1 if a bug was missed, was caught by another test than expected, or has lost its place.
+
+#[path = "planted/parts.rs"]
+mod parts;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -13,16 +24,26 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use serde::Deserialize;
 
+use parts::Part;
+
 /// Some bugs make a test run for ever.
 const PATIENCE_SECONDS: &str = "600";
 /// The exit status of `timeout` when it had to end what it ran.
 const TIMED_OUT: i32 = 124;
+/// How the weather of the payment machine begins the line that says which rules were broken.
+const RULES_BROKEN: &str = "broken rules: ";
 
 #[derive(Parser)]
 struct Arguments {
-    /// Only bugs whose name or file contains this.
+    /// Only bugs whose name, file or rule contains this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Where to write the table.
+    #[arg(long)]
+    table: Option<PathBuf>,
+    /// Writes a part (payment, gateway, journal) to a folder instead of trying anything.
+    #[arg(long, num_args = 2, value_names = ["PART", "FOLDER"])]
+    write: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -38,89 +59,124 @@ struct Bug {
     file: String,
     find: String,
     replace: String,
-    #[serde(default = "payment")]
-    test: Vec<String>,
-}
-
-fn payment() -> Vec<String> {
-    vec!["--test".to_owned(), "payment".to_owned()]
+    /// Which tests to run, as arguments of `cargo test`; without it those of the part.
+    test: Option<Vec<String>>,
+    /// Which line of "What must never be false" in `docs/testing.md` the bug breaks.
+    rule: Option<String>,
+    /// No other rule is broken by it, as far as the weather sees: it says so of every payment that it ends early.
+    #[serde(default)]
+    alone: bool,
+    /// A test that must be among those that fail, where the rule is not one that the weather names.
+    by: Option<String>,
 }
 
 /// What became of a planted bug.
 enum Fate {
-    /// The tests that failed, and what the weather said if it was one of them.
-    Caught(BTreeSet<String>, Option<String>),
+    Caught(Catch),
     /// The compiler refused it.
     DoesNotCompile(String),
     Missed,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let only = Arguments::parse().only;
-    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let list: List = toml::from_str(&fs::read_to_string(home.join("tests/planted.toml"))?)?;
-    let bugs: Vec<Bug> =
-        list.bug.into_iter().filter(|bug| bug.name.contains(&only) || bug.file.contains(&only)).collect();
-    let copy = copy(home)?;
-    let suites: BTreeSet<&Vec<String>> = bugs.iter().map(|bug| &bug.test).collect();
-    for test in suites {
-        let reason = match run(&copy, test)? {
-            Fate::Missed => continue,
-            Fate::Caught(tests, _) => tests.into_iter().collect::<Vec<_>>().join(", "),
-            Fate::DoesNotCompile(error) => error,
-        };
-        bail!("without any bug `cargo test {}` fails already: {reason}", test.join(" "));
-    }
-    let mut missed = 0;
-    for bug in &bugs {
-        let began = Instant::now();
-        let original = plant(&copy, bug)?;
-        let fate = run(&copy, &bug.test);
-        fs::write(copy.join(&bug.file), original)?;
-        let verdict = match fate? {
-            Fate::Caught(tests, weather) => {
-                let tests: Vec<_> = tests.into_iter().collect();
-                let weather = weather.map(|words| format!("; {words}")).unwrap_or_default();
-                format!("caught by {}{weather}", tests.join(", "))
-            }
-            Fate::DoesNotCompile(error) => {
-                missed += 1;
-                format!("DOES NOT COMPILE: {error}")
-            }
-            Fate::Missed => {
-                missed += 1;
-                "MISSED".to_owned()
-            }
-        };
-        println!("{:<64} {:>3} s  {verdict}", bug.name, began.elapsed().as_secs());
-    }
-    println!("{} bugs planted, {} caught", bugs.len(), bugs.len() - missed);
-    Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+/// What noticed a bug.
+struct Catch {
+    /// The tests that failed.
+    tests: BTreeSet<String>,
+    /// What the weather said if it was one of them: `money 100, rest 3, of 5000 payments`.
+    weather: Option<String>,
 }
 
-/// Copies what git knows of, so that the copy is what a clone would be, with what is not committed yet.
-fn copy(home: &Path) -> anyhow::Result<PathBuf> {
-    let copy = home.join("target/planted/copy");
-    let _ = fs::remove_dir_all(&copy);
-    let listed = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
-        .current_dir(home)
-        .output()
-        .context("cannot run git")?;
-    for file in String::from_utf8(listed.stdout)?.lines() {
-        let from = home.join(file);
-        if from.is_file() {
-            let to = copy.join(file);
-            fs::create_dir_all(to.parent().context("a file is in a folder")?)?;
-            fs::copy(&from, &to).with_context(|| format!("cannot copy {file}"))?;
+fn main() -> anyhow::Result<ExitCode> {
+    let Arguments { only, table, write } = Arguments::parse();
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if let Some([part, folder]) = write.as_deref() {
+        Part::named(part)?.write(home, Path::new(folder))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let list: List = toml::from_str(&fs::read_to_string(home.join("tests/planted.toml"))?)?;
+    let wanted = |text: &str| text.contains(&only);
+    let bugs: Vec<Bug> = list
+        .bug
+        .into_iter()
+        .filter(|bug| wanted(&bug.name) || wanted(&bug.file) || bug.rule.as_deref().is_some_and(wanted))
+        .collect();
+    let planted = home.join("target/planted");
+    let mut sound = BTreeSet::new();
+    let mut rows = String::new();
+    let mut bad = 0;
+    for bug in &bugs {
+        let part = Part::of(&bug.file);
+        let folder = planted.join(part.name());
+        let test = bug.test.clone().unwrap_or_else(|| part.tests());
+        if sound.insert((part, test.clone())) {
+            part.write(home, &folder)?;
+            let reason = match run(&folder, &test)? {
+                Fate::Missed => None,
+                Fate::Caught(catch) => Some(join(&catch.tests)),
+                Fate::DoesNotCompile(error) => Some(error),
+            };
+            if let Some(reason) = reason {
+                bail!("without any bug `cargo test {}` fails already: {reason}", test.join(" "));
+            }
+        }
+        let began = Instant::now();
+        let original = plant(&folder, bug)?;
+        let fate = run(&folder, &test);
+        fs::write(folder.join(&bug.file), original)?;
+        let verdict = judge(bug, &fate?);
+        bad += usize::from(verdict.is_err());
+        let (Ok(words) | Err(words)) = &verdict;
+        println!("{:<64} {:>3} s  {words}", bug.name, began.elapsed().as_secs());
+        writeln!(rows, "| {} | {} | {words} |", bug.name, bug.rule.as_deref().unwrap_or(""))?;
+    }
+    println!("{} bugs planted, {} caught as expected", bugs.len(), bugs.len() - bad);
+    if let Some(table) = table {
+        fs::write(&table, format!("| bug | breaks | caught by |\n|---|---|---|\n{rows}"))?;
+    }
+    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether the bug was caught by what must catch it, in words for the table.
+fn judge(bug: &Bug, fate: &Fate) -> Result<String, String> {
+    let catch = match fate {
+        Fate::Caught(catch) => catch,
+        Fate::DoesNotCompile(error) => return Err(format!("DOES NOT COMPILE: {error}")),
+        Fate::Missed => return Err("MISSED".to_owned()),
+    };
+    let weather = catch.weather.as_deref();
+    let words = format!(
+        "{}{}",
+        join(&catch.tests),
+        weather.map(|words| format!("; the weather says: {words}")).unwrap_or_default()
+    );
+    if let Some(by) = &bug.by {
+        return match catch.tests.iter().any(|test| test.contains(by)) {
+            true => Ok(words),
+            false => Err(format!("NOT BY {by}: {words}")),
+        };
+    }
+    if let Some(rule) = &bug.rule {
+        let named: Vec<&str> = weather.unwrap_or_default().split(", ").collect();
+        let (of_payments, rules) = named.split_last().expect("a split has one part");
+        debug_assert!(weather.is_none() || of_payments.starts_with("of "));
+        let is_named = rules.iter().any(|each| each.split(' ').next() == Some(rule));
+        if !is_named {
+            return Err(format!("THE WEATHER DOES NOT NAME {rule}: {words}"));
+        }
+        if bug.alone && rules.len() > 1 {
+            return Err(format!("NOT {rule} ALONE: {words}"));
         }
     }
-    Ok(copy)
+    Ok(words)
+}
+
+fn join(tests: &BTreeSet<String>) -> String {
+    tests.iter().map(|test| format!("`{test}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Puts the bug in its place; returns the file as it was.
-fn plant(copy: &Path, bug: &Bug) -> anyhow::Result<String> {
-    let path = copy.join(&bug.file);
+fn plant(folder: &Path, bug: &Bug) -> anyhow::Result<String> {
+    let path = folder.join(&bug.file);
     let original = fs::read_to_string(&path).with_context(|| format!("cannot read {}", bug.file))?;
     let places = original.matches(&bug.find).count();
     if places != 1 {
@@ -134,15 +190,18 @@ fn plant(copy: &Path, bug: &Bug) -> anyhow::Result<String> {
     Ok(original)
 }
 
-fn run(copy: &Path, test: &[String]) -> anyhow::Result<Fate> {
+fn run(folder: &Path, test: &[String]) -> anyhow::Result<Fate> {
     let output = Command::new("timeout")
         .args([PATIENCE_SECONDS, env!("CARGO"), "test"])
         .args(test)
         // It would see every bug at once: the place is taken.
         .args(["--", "--skip", "every_planted_bug_has_its_place"])
-        .current_dir(copy)
+        .current_dir(folder)
         // Of its own, or the repository's tests would meet the copy's library.
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/planted/build"))
+        .env("CARGO_INCREMENTAL", "1")
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
+        .env("RUST_BACKTRACE", "0")
         .env_remove("UPDATE")
         .output()
         .context("cannot run timeout and cargo")?;
@@ -151,15 +210,15 @@ fn run(copy: &Path, test: &[String]) -> anyhow::Result<Fate> {
     }
     let told = String::from_utf8_lossy(&output.stdout);
     let failed = told.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
-    let mut failed: BTreeSet<String> = failed.map(|name| name.replace(" - should panic", "")).collect();
+    let mut tests: BTreeSet<String> = failed.map(|name| name.replace(" - should panic", "")).collect();
     if output.status.code() == Some(TIMED_OUT) {
-        failed.insert("(no end)".to_owned());
+        tests.insert("(no end)".to_owned());
     }
-    if failed.is_empty() {
+    if tests.is_empty() {
         let errors = String::from_utf8_lossy(&output.stderr);
         let error = errors.lines().find(|line| line.starts_with("error")).unwrap_or("no test failed");
         return Ok(Fate::DoesNotCompile(error.to_owned()));
     }
-    let weather = told.lines().find(|line| line.starts_with("payment ") && line.contains(" of seed "));
-    Ok(Fate::Caught(failed, weather.map(str::to_owned)))
+    let weather = told.lines().find_map(|line| line.strip_prefix(RULES_BROKEN)).map(str::to_owned);
+    Ok(Fate::Caught(Catch { tests, weather }))
 }

@@ -94,7 +94,12 @@ pub fn told(payment: &Payment, now: Timestamp, policy: &Policy, language: Langua
             (Next::OtherTender, language.pick("已取消，未扣款", "Cancelled. Nothing was taken.").to_owned())
         }
     };
-    Told { text, next, hand_over_goods: matches!(leading.phase, Phase::Paid(_)) }
+    Told { text, next, hand_over_goods: hand_over_goods(payment) }
+}
+
+/// Whether the goods of `payment` are the customer's. The payment must be the durable one.
+pub fn hand_over_goods(payment: &Payment) -> bool {
+    matches!(payment.leading().phase, Phase::Paid(_))
 }
 
 /// Why the code before this one did not pay, or simply: scan.

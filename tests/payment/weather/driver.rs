@@ -1,6 +1,6 @@
 //! The driver of the world: a step, its record, its effects, and a power cut between any two of them.
 
-use micropayd::payment::cashier::{Language, told};
+use micropayd::payment::cashier::hand_over_goods;
 use micropayd::payment::{Asked, Doubt, Effect, Event, Payment, Phase, WaitingFor, step};
 
 use super::rules::{self, Broken, Rule, breaks};
@@ -68,8 +68,11 @@ impl World {
         if fails_after.is_some() {
             return self.crash(step.payment);
         }
+        if hand_over_goods(&step.payment) {
+            rules::goods_are_paid_for(&self.tries, &self.synced)?;
+        }
         if step.durable {
-            self.look_at_the_screen(&step.payment)?;
+            self.note_what_was_seen(&step.payment);
         }
         self.rested_at = if step.payment.is_open() { None } else { self.rested_at.or(Some(self.now)) };
         self.live = Some(step.payment);
@@ -85,16 +88,11 @@ impl World {
         }
     }
 
-    fn look_at_the_screen(&mut self, payment: &Payment) -> Result<(), Broken> {
+    fn note_what_was_seen(&mut self, payment: &Payment) {
         for attempt in &payment.attempts {
             self.outcome.sights |= 1 << sight(&attempt.phase);
             self.expired |= matches!(attempt.phase, Phase::InDoubt(_, Doubt::Expired));
         }
-        let told = told(payment, self.clock(), &self.policy, Language::English);
-        if told.hand_over_goods {
-            rules::goods_are_paid_for(&self.tries, &self.synced)?;
-        }
-        Ok(())
     }
 
     fn carry_out(&mut self, effect: Effect) -> Result<(), Broken> {
