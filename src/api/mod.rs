@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Path, Request};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{Method, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -138,12 +138,29 @@ fn described() -> OpenApiRouter<Api> {
 }
 
 async fn no_such_route(request: Request) -> Failure {
-    // The path is not repeated: somebody may have put a payment code into it.
-    problem::NO_SUCH_ROUTE.because(format!("nothing answers {} on this path", request.method()))
+    // Neither the path nor a method of its own is repeated: somebody may have put a payment code into it.
+    let method = shown(request.method());
+    problem::NO_SUCH_ROUTE.because(format!("nothing answers {method} on this path"))
 }
 
 async fn method_not_allowed(request: Request) -> Failure {
-    problem::METHOD.because(format!("this route does not take {}", request.method()))
+    problem::METHOD.because(format!("this route does not take {}", shown(request.method())))
+}
+
+/// A method of HTTP; any other word is the client's own.
+fn shown(method: &Method) -> &str {
+    const KNOWN: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    if KNOWN.contains(method) { method.as_str() } else { "this method" }
 }
 
 impl Api {
