@@ -212,7 +212,9 @@ impl Session {
     fn confirm(&mut self, proof: &Proof, sent: u64, tell: &mut dyn FnMut(&str)) -> PrintOutcome {
         let Ok(link) = self.opened() else { return PrintOutcome::Unconfirmed(LOST.to_owned()) };
         if link.is_paper() {
-            return PrintOutcome::Printed;
+            return link
+                .keep()
+                .map_or(PrintOutcome::Unconfirmed(LOST.to_owned()), |()| PrintOutcome::Printed);
         }
         // What is still in the buffers of a slow line.
         let carry =

@@ -30,7 +30,9 @@ impl Paths {
             Err(error) => return Err(error),
         };
         match kind {
-            Some(kind) if kind.is_dir() => Ok(Box::new(Sheet::new(Place::Folder(self.path.clone())))),
+            Some(kind) if kind.is_dir() => {
+                Ok(Box::new(Sheet::new(Place::Folder(self.path.clone()), Some(&self.path))))
+            }
             Some(kind) if kind.is_fifo() => {
                 // Without a reader this is ENXIO, as a printer that is switched off.
                 let flags = OFlags::NONBLOCK.bits() as i32;
@@ -46,7 +48,10 @@ impl Paths {
             }
             _ => {
                 let file = OpenOptions::new().append(true).create(true).open(&self.path)?;
-                Ok(Box::new(Sheet::new(Place::File(file))))
+                let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                // A name that was there is safe already.
+                let folder = kind.is_none().then(|| parent.unwrap_or(Path::new(".")));
+                Ok(Box::new(Sheet::new(Place::File(file), folder)))
             }
         }
     }
@@ -88,12 +93,14 @@ enum Place {
 /// A file as paper.
 struct Sheet {
     place: Place,
+    /// The directory that a new name is in.
+    folder: Option<PathBuf>,
     started: Instant,
 }
 
 impl Sheet {
-    fn new(place: Place) -> Self {
-        Self { place, started: Instant::now() }
+    fn new(place: Place, folder: Option<&Path>) -> Self {
+        Self { place, folder: folder.map(Path::to_owned), started: Instant::now() }
     }
 
     fn file(&mut self) -> io::Result<&mut File> {
@@ -134,6 +141,12 @@ impl Link for Sheet {
 
     fn is_paper(&self) -> bool {
         true
+    }
+
+    /// The journal will say that it was printed, so it must be on the disk first: the bytes, and the name.
+    fn keep(&mut self) -> io::Result<()> {
+        self.file()?.sync_all()?;
+        self.folder.as_ref().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     }
 
     fn close(self: Box<Self>, _: Duration) {}

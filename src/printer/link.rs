@@ -28,6 +28,11 @@ pub trait Link: Send {
         false
     }
 
+    /// Makes that paper outlast a loss of power.
+    fn keep(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Bytes that a second carries, where the way is slower than the printer.
     fn bytes_per_second(&self) -> Option<u64> {
         None
