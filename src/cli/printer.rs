@@ -4,7 +4,6 @@
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
-use anyhow::anyhow;
 use clap::Subcommand;
 use serde_json::json;
 
@@ -63,7 +62,7 @@ impl PrinterCommand {
         settings.waits.patience = PATIENCE;
         let (asked, (with_receipt, with_sheet)) = (settings.clone(), (arguments.print, arguments.samples));
         let found = tokio::task::spawn_blocking(move || look(&asked, with_receipt, with_sheet)).await??;
-        let profile = settings.load_profile().map_err(|why| anyhow!(why))?.chinese;
+        let profile = settings.load_profile().map_err(Failure::Refused)?.chinese;
         let printed = |outcome: &Option<PrintOutcome>| {
             outcome
                 .as_ref()
@@ -81,7 +80,7 @@ impl PrinterCommand {
 }
 
 fn look(settings: &Settings, with_receipt: bool, with_sheet: bool) -> anyhow::Result<Found> {
-    let mut probe = Probe::new(settings).map_err(|why| anyhow!(why))?;
+    let mut probe = Probe::new(settings).map_err(Failure::Refused)?;
     let (ready, trouble) = match probe.look() {
         Ok(warning) => (true, warning.to_owned()),
         Err(trouble) => (false, trouble),

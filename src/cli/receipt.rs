@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Subcommand;
 
-use crate::cli::{Context, DONE, print, print_json};
+use crate::cli::{Context, DONE, Failure, print, print_json};
 use crate::receipt::{Copy, Receipt};
 use crate::time::Timestamp;
 use crate::{config, printer};
@@ -51,7 +51,7 @@ impl ReceiptCommand {
         };
         settings.template = preview.template.or(settings.template);
         settings.profile = preview.profile.unwrap_or(settings.profile);
-        let paper = settings.paper().map_err(anyhow::Error::msg)?;
+        let paper = settings.paper().map_err(Failure::Refused)?;
         let receipt = sample(&preview.kind);
         match (&preview.png, context.json) {
             (Some(file), _) => std::fs::write(file, paper.png(&receipt))

@@ -1,4 +1,5 @@
-// Tones that can be told apart without looking: a code was taken, paid, not paid, call the manager.
+// Tones that can be told apart without looking: a code was taken, paid, not paid, call the manager. What was paid is
+// said in Mandarin as well, where the browser has a voice for it.
 
 let context = null;
 let on = localStorage.getItem("sound") !== "off";
@@ -36,10 +37,26 @@ function tones(shape, list) {
   }
 }
 
+// Browsers list their voices only some time after they were asked first.
+const voices = () => window.speechSynthesis?.getVoices() ?? [];
+voices();
+
+function say(text) {
+  const mandarin = voices().find((voice) => /^zh[-_](CN|Hans)/i.test(voice.lang));
+  if (!on || !mandarin) return;
+  const words = new SpeechSynthesisUtterance(text);
+  [words.voice, words.lang] = [mandarin, mandarin.lang];
+  speechSynthesis.speak(words);
+}
+
 /** A code was taken. */
 export const accepted = () => tones("sine", [[1320, 0.09]]);
-/** Paid: three tones up. */
-export const paid = () => tones("triangle", [[523, 0.13], [659, 0.13], [784, 0.32]]);
+/** Paid: three tones up, then the amount. */
+export const paid = (fen) => {
+  tones("triangle", [[523, 0.13], [659, 0.13], [784, 0.32]]);
+  // A voice reads 12.5 as 十二点五; without the zero at the end, as people say it.
+  setTimeout(() => say(`收款${fen / 100}元`), 600);
+};
 /** Not paid, or refused: two tones down. */
 export const notPaid = () => tones("square", [[330, 0.18], [220, 0.4]]);
 /** Call the manager: like a siren. */

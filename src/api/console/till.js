@@ -155,7 +155,7 @@ function hear(before, payment) {
   const manager = (each) => each.cashier.next === "call_manager";
   const hints = (each) => each.attempts.filter((attempt) => attempt.code_hint).length;
   if (manager(payment) && !manager(before)) sound.manager();
-  else if (payment.phase === "paid" && before.phase !== "paid") sound.paid();
+  else if (payment.phase === "paid" && before.phase !== "paid") sound.paid(payment.amount);
   else if (payment.attempts.length > before.attempts.length) sound.notPaid();
   else if (payment.phase !== before.phase && (payment.phase === "declined" || payment.phase === "reversed")) sound.notPaid();
   else if (hints(payment) > hints(before)) sound.accepted();
