@@ -1,6 +1,5 @@
 //! `sounds test`: plays every sound, and says what is said with it.
 
-use anyhow::Context as _;
 use clap::Subcommand;
 
 use crate::cli::{Context, DONE, Failure, print};
@@ -41,8 +40,7 @@ impl SoundsCommand {
         for sound in sounds {
             print(format!("{} {}", sound.name(), sound.words()).trim_end());
             play_once(&settings, sound)
-                .map_err(|error| Failure::Refused(format!("{error}\nhelp: correct sounds.command")))
-                .context(sound.name())?;
+                .map_err(|error| Failure::Refused(format!("{error}\nhelp: correct sounds.command")))?;
         }
         Ok(DONE)
     }
