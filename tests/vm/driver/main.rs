@@ -4,6 +4,7 @@
 mod figures;
 mod gadget;
 mod paper;
+mod power;
 mod printer;
 mod reader;
 mod reading;
@@ -78,6 +79,11 @@ pub fn until<T>(what: &str, seconds: f64, mut try_it: impl FnMut() -> Result<Opt
 }
 
 fn main() -> Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        Some("live") => return power::live(),
+        Some("settle") => return power::settle(),
+        _ => {}
+    }
     let mut arguments = std::env::args().skip(1);
     let only = arguments.next().unwrap_or_default();
     if let ("read", Some(config)) = (only.as_str(), arguments.next()) {

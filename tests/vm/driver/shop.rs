@@ -71,7 +71,8 @@ impl Drop for Process {
 
 /// The simulated gateway.
 pub struct Gateway {
-    _process: Process,
+    /// It runs here, or outside.
+    _process: Option<Process>,
     facts: Value,
     address: String,
 }
@@ -81,12 +82,17 @@ impl Gateway {
         let (process, stdout) = Process::start(PROGRAM, &["simulator"], "/tmp/simulator.log")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let facts: Value = serde_json::from_str(&line).with_context(|| format!("simulator said {line:?}"))?;
+        let facts = serde_json::from_str(&line).with_context(|| format!("simulator said {line:?}"))?;
+        Ok(Self { _process: Some(process), ..Self::outside(facts)? })
+    }
+
+    /// One that runs elsewhere and has said this about itself.
+    pub fn outside(facts: Value) -> Result<Self> {
         let address = text(&facts["base_url"]).trim_start_matches("http://").to_owned();
         let mut key =
             fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open("/tmp/key")?;
         key.write_all(text(&facts["api_key"]).as_bytes())?;
-        Ok(Self { _process: process, facts, address })
+        Ok(Self { _process: None, facts, address })
     }
 
     /// A fresh payment code of a new customer.
@@ -107,11 +113,22 @@ impl Gateway {
         }))
     }
 
+    /// Every order that it has ever seen.
+    pub fn orders(&self) -> Result<Vec<Value>> {
+        let mut orders = http(&self.address, "GET", "/_simulator/orders", None)?;
+        Ok(orders["orders"].as_array_mut().map(std::mem::take).unwrap_or_default())
+    }
+
     /// The configuration of a shop with these `[[scanner]]` and `[printer]` sections.
     pub fn shop(&self, devices: &str) -> Result<String> {
         static SHOPS: AtomicU32 = AtomicU32::new(0);
         let shop = format!("/tmp/shop{}", SHOPS.fetch_add(1, Ordering::Relaxed));
         fs::create_dir(&shop)?;
+        self.shop_in(&shop, devices)
+    }
+
+    /// The configuration of a shop that keeps everything in the folder `shop`.
+    pub fn shop_in(&self, shop: &str, devices: &str) -> Result<String> {
         let (app, merchant, url) = (&self.facts["app_id"], &self.facts["mch_id"], &self.facts["base_url"]);
         let path = format!("{shop}/micropayd.toml");
         fs::write(
@@ -173,6 +190,28 @@ impl Daemon {
     /// What the first unfinished piece of work is said to need.
     pub fn owed(&self) -> Result<String> {
         Ok(text(&http(API, "GET", "/v1/status", None)?["open"][0]["text"]).to_owned())
+    }
+
+    /// A code that comes over the network.
+    pub fn scan(&self, code: &str) -> Result<Value> {
+        http(API, "POST", "/v1/scan", Some(&json!({"code": code})))
+    }
+
+    pub fn cancel(&self, id: &str) -> Result<Value> {
+        http(API, "POST", &format!("/v1/payments/{id}/cancel"), None)
+    }
+
+    /// Every payment there ever was.
+    pub fn payments(&self) -> Result<Vec<Value>> {
+        let (mut payments, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let mut page = http(API, "GET", &format!("/v1/payments?limit=200{cursor}"), None)?;
+            payments.append(page["payments"].as_array_mut().context("no payments")?);
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(payments),
+            }
+        }
     }
 
     /// Opens the drawer by hand.
