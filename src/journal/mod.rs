@@ -154,7 +154,7 @@ pub enum JournalError {
     },
     /// Rows are missing or changed.
     #[error(
-        "journal {path} is damaged: {what}\nhelp: see docs/when-money-is-in-doubt.md; nothing was changed"
+        "journal {path} is damaged: {what}\nhelp: nothing was changed; stop the service, run `micropayd restore` as its user, and see docs/when-money-is-in-doubt.md"
     )]
     Damaged {
         /// The file.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 
+const FILE: &str = "reserve";
+
 /// 4 MiB: sixteen slices, each for at least one conclusion; far more than a lane has begun.
 const SIZE: u64 = 4 << 20;
 
@@ -15,6 +17,11 @@ const SLICE: u64 = 256 << 10;
 
 /// Sales are taken again when this much is free beyond the reserve: else the next one fills the disk again.
 const MARGIN: u64 = 4 << 20;
+
+/// Whether space was ever set aside in `dir`: then there was a journal.
+pub fn is_there(dir: &Path) -> bool {
+    dir.join(FILE).exists()
+}
 
 /// The space set aside.
 #[derive(Debug)]
@@ -26,7 +33,7 @@ pub struct Reserve {
 impl Reserve {
     /// Sets the space aside in `dir`, if there is enough.
     pub fn new(dir: &Path) -> Self {
-        let mut reserve = Self { path: dir.join("reserve"), low: true };
+        let mut reserve = Self { path: dir.join(FILE), low: true };
         reserve.look();
         reserve
     }

@@ -26,10 +26,14 @@ pub struct Restored {
     /// The newest step that the damaged journal or its witness ever had. What is between is lost here, and the gateway
     /// must be asked: compare the statements of these days.
     pub seen: u64,
+    /// Whether the witness could say so; without it more can have been there than anything still shows.
+    pub witnessed: bool,
 }
 
 /// Builds the journal anew: from the newest daily copy that is whole, and from the rows of the damaged journal that
 /// follow on it. Numbers and names go on after all that was ever given out. The journal must not be in use.
+///
+/// What a newer program wrote is not damaged, and is refused.
 ///
 /// A crash in between leaves a journal that refuses to open; then this can be run again. All that was there before lies
 /// in `damaged-1`, `damaged-2`, … beside it.
@@ -38,6 +42,11 @@ pub fn restore(settings: &Settings) -> Result<Restored, JournalError> {
     let _lock = Lock::take(dir)?;
     let path = dir.join(FILE);
     let new = dir.join("journal.new");
+    if let Ok(conn) = records::connect(&path)
+        && let Err(newer @ JournalError::Newer { .. }) = schema::version(&conn, &path)
+    {
+        return Err(newer);
+    }
     let notes = witness::notes(dir).map_err(|error| fault::io(&witness::path(dir), &error))?;
     let backup = backup::copies(&path).into_iter().find(|copy| audit::verify_file(copy, &[]).is_ok());
     let (copied, note) = build(&new, backup.as_deref(), &path, &notes).map_err(|fault| fault.at(&new))?;
@@ -63,6 +72,7 @@ pub fn restore(settings: &Settings) -> Result<Restored, JournalError> {
         copied: number(copied.seq),
         newest: number(note.head.seq),
         seen: number(note.steps),
+        witnessed: !notes.is_empty(),
     })
 }
 

@@ -10,7 +10,7 @@ use super::chain::{self, Head};
 use super::fault::{self, Fault};
 use super::lock::Lock;
 use super::records::{self, Readers};
-use super::reserve::Reserve;
+use super::reserve::{self, Reserve};
 use super::store::{self, Store, Write};
 use super::witness::{self, Note, Witness};
 use super::{Durability, Entry, FILE, JournalError, Kept, Opened, Settings, check, codec, rows, schema};
@@ -67,6 +67,11 @@ impl Journal {
         let damaged = |what: &str| JournalError::Damaged { path: path.clone(), what: what.to_owned() };
         if !path.exists() && found.as_ref().is_some_and(|(_, notes)| notes.iter().any(|n| n.head.seq > 0)) {
             return Err(damaged("the database is missing, which the witness saw"));
+        }
+        if !path.exists() && found.is_none() && (reserve::is_there(dir) || !backup::copies(&path).is_empty())
+        {
+            // A first start makes the witness before the reserve.
+            return Err(damaged("the database and its witness are missing"));
         }
         let mut store = open_store(&path)?;
         let (mut witness, notes) = match found {

@@ -221,3 +221,15 @@ fn the_days_copy_finds_old_rows_that_rotted_and_no_new_sale_is_begun() {
     shop.pay(&mut journal, &mut open, 0);
     journal.idle().unwrap();
 }
+
+#[test]
+fn where_a_journal_was_none_is_begun_in_silence() {
+    let shop = closed();
+    for name in ["journal.db", "journal.db-wal", "journal.db-shm", "witness"] {
+        let _ = std::fs::remove_file(shop.file(name));
+    }
+    assert_eq!(found(&shop), "the database and its witness are missing");
+    let restored = restore(&shop.settings()).unwrap();
+    assert_eq!((restored.backup, restored.newest, restored.seen, restored.witnessed), (None, 0, 0, false));
+    assert!(shop.open().open.is_empty());
+}

@@ -1,6 +1,6 @@
 //! The file itself: older and newer schemas, a disk without room.
 
-use super::super::schema;
+use super::super::{check, schema, witness};
 use super::*;
 use rusqlite::Connection;
 
@@ -45,6 +45,35 @@ fn a_migration_is_whole_or_not_at_all() {
     assert!(conn.prepare("SELECT * FROM three").is_err());
     schema::migrate(&conn, 2, &[steps[0], steps[1], "CREATE TABLE three (a);"]).unwrap();
     assert_eq!(version(&conn), 3);
+}
+
+#[test]
+fn what_is_owed_outlives_a_new_schema_and_the_older_program_refuses_it() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    shop.sell(&mut journal, 4);
+    let mut scanned = shop.begin(&mut journal, 5);
+    shop.scan(&mut journal, &mut scanned);
+    let mut unprinted = shop.begin(&mut journal, 6);
+    let job = shop.pay(&mut journal, &mut unprinted, 0);
+    kill(journal);
+
+    let steps = [schema::MIGRATIONS[0], "CREATE TABLE till (n INTEGER PRIMARY KEY) STRICT;"];
+    let conn = Connection::open(shop.file(FILE)).unwrap();
+    schema::migrate(&conn, 1, &steps).unwrap();
+    let notes = witness::notes(&shop.settings().dir).unwrap();
+    let owed = check::at_start(&conn, &notes, &shop.boot).unwrap();
+    assert_eq!(owed.sales, [scanned, unprinted]);
+    assert_eq!(owed.jobs.iter().map(|job| job.job).collect::<Vec<_>>(), [job]);
+    drop(conn);
+
+    let refused = shop.try_open().err().unwrap().to_string();
+    let expected = "has schema 2, expected at most 1\nhelp: install the newer program again";
+    assert!(refused.contains(expected), "{refused}");
+    assert!(
+        matches!(restore(&shop.settings()), Err(JournalError::Newer { got: 2, .. })),
+        "newer is not damaged"
+    );
 }
 
 /// A small file system in memory, if this process may mount one; unmounted when dropped.
