@@ -15,11 +15,13 @@ mod receipt;
 mod replay;
 mod report;
 mod reprint;
+mod restore;
 mod run;
 mod scanner;
 mod show;
 mod simulator;
 mod sounds;
+mod status;
 mod table;
 
 use std::ffi::OsString;
@@ -80,6 +82,8 @@ enum Command {
     Cancel(cancel::Cancel),
     /// Print a receipt once more, marked as a copy
     Reprint(reprint::Reprint),
+    /// Say how everything is, what is not finished, and since when
+    Status(status::StatusCommand),
     /// Say what a day came to
     Report(report::Report),
     /// Tell one payment's life, step by step, from the journal
@@ -96,6 +100,8 @@ enum Command {
     Receipt(receipt::ReceiptCommand),
     /// Look at everything that a payment needs, and say what to do about each fault
     Doctor(doctor::Doctor),
+    /// Build a damaged journal anew from its newest whole copy; the damaged files are kept
+    Restore(restore::Restore),
     /// Say what is wrong with a configuration, with the line, and what to write instead
     CheckConfig(check_config::CheckConfig),
     /// Print the completions of a shell
@@ -181,6 +187,8 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<u8> {
         Command::Show(show) => show.run(context).await,
         Command::Cancel(cancel) => cancel.run(context).await,
         Command::Reprint(reprint) => reprint.run(context).await,
+        Command::Status(status) => status.run(context).await,
+        Command::Restore(restore) => restore.run(context),
         Command::Report(report) => report.run(context).await,
         Command::Replay(replay) => replay.run(context).await,
         Command::Scanner(scanner) => scanner.run(context).await,
