@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::gateway::{Gateway, Order};
 use crate::ids::{OrderNumber, PaymentCode, SaleId, TerminalId};
-use crate::input::{Command, Device, Input, Notice, Obligation, ObligationKind};
+use crate::input::{Command, Device, Input, Notice};
 use crate::input::{Opened, Refused, Remark, Scan, Status};
 use crate::journal::{self, Entry, Journal, JournalError};
 use crate::money::Amount;
-use crate::payment::cashier::{Language, told};
+use crate::payment::cashier::Language;
 use crate::payment::{Answer, Asked, Event, Payment, Policy, ReversalAnswer, SalePhase};
 use crate::printer::Job;
 use crate::sale::{NewSale, ReceiptState, Records, Sale};
@@ -103,6 +103,8 @@ pub struct Desk {
     suspicious: u64,
     certificate_ends: Option<Timestamp>,
     started_at: Timestamp,
+    /// When the log was told last what is not finished; `None` while all is.
+    pub(super) reminded: Option<Timestamp>,
 }
 
 impl Desk {
@@ -135,6 +137,7 @@ impl Desk {
             suspicious: 0,
             certificate_ends,
             started_at: now,
+            reminded: None,
         };
         let ids: Vec<SaleId> = desk.sales.keys().cloned().collect();
         for id in ids {
@@ -146,6 +149,7 @@ impl Desk {
         desk.restore_jobs(jobs, unsynced_lost, now)?;
         desk.look_for_room(now);
         desk.print_next(now);
+        desk.remind(now, true);
         Ok(desk)
     }
 
@@ -196,6 +200,7 @@ impl Desk {
             self.event(&id, Event::Wake, now);
         }
         self.print_next(now);
+        self.remind(now, false);
     }
 
     /// When [`tick`](Self::tick) is wanted next.
@@ -228,8 +233,7 @@ impl Desk {
             Some(why) => words::refused(&why, self.setup.language),
             None => words::summary(self.in_hand.is_some(), self.setup.language).to_owned(),
         };
-        let open = self.sales.values().filter(|sale| self.in_hand.as_ref() != Some(&sale.id)).count();
-        words::with_open(state, open, self.setup.language)
+        words::with_unfinished(state, &self.unfinished(), self.setup.language)
     }
 
     /// Whether any timer runs: the clock may be set right only when none does.
@@ -471,27 +475,6 @@ impl Desk {
     }
 
     fn status(&self, now: Timestamp) -> Status {
-        let mut open: Vec<Obligation> = Vec::new();
-        for sale in self.sales.values() {
-            let kind = match sale.payment.phase() {
-                SalePhase::Paying => ObligationKind::Query,
-                SalePhase::Reversing | SalePhase::InDoubt => ObligationKind::Reversal,
-                SalePhase::AwaitingCode
-                | SalePhase::Paid
-                | SalePhase::Declined
-                | SalePhase::Reversed
-                | SalePhase::Cancelled => continue,
-            };
-            open.push(Obligation {
-                sale: sale.id.clone(),
-                kind,
-                since: sale.created_at,
-                next: sale.payment.wake(),
-                text: told(&sale.payment, now, &self.setup.policy, self.setup.language).text,
-            });
-        }
-        open.extend(self.receipts_owed());
-        open.sort_by_key(|obligation| obligation.since);
         Status {
             refuses_sales: self.refuses_sales().map(|why| words::refused(&why, self.setup.language)),
             in_hand: self.in_hand.clone(),
@@ -499,7 +482,7 @@ impl Desk {
             gateway: self.gateway,
             gateway_trouble: self.gateway_trouble.clone(),
             suspicious_answers: self.suspicious,
-            open,
+            open: self.obligations(now),
             certificate_ends: self.certificate_ends,
             started_at: self.started_at,
             now,

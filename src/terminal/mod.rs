@@ -7,6 +7,7 @@ pub mod desk;
 mod keeping;
 mod printing;
 mod shell;
+mod unfinished;
 mod words;
 
 use std::sync::{Arc, Mutex};

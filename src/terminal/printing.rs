@@ -47,6 +47,11 @@ impl Jobs {
         self.not_before.filter(|_| waits)
     }
 
+    /// All of them, oldest first.
+    pub fn all(&self) -> impl Iterator<Item = &PendingJob> {
+        self.pending.iter()
+    }
+
     fn get(&mut self, job: JobId) -> Option<&mut PendingJob> {
         self.pending.iter_mut().find(|pending| pending.job == job)
     }

@@ -5,6 +5,7 @@ use crate::input::{Refused, Remark, ScanRefusal};
 use crate::payment::cashier::Language;
 use crate::payment::{Answer, Asked, Event, ReversalAnswer};
 use crate::sale::{ReceiptState, Sale};
+use crate::terminal::unfinished::Unfinished;
 
 /// The first step of a sale.
 pub fn opened(sale: &Sale) -> String {
@@ -180,11 +181,29 @@ pub fn summary(in_hand: bool, language: Language) -> &'static str {
     }
 }
 
-/// The status line with the number of sales that are still being settled.
-pub fn with_open(state: String, open: usize, language: Language) -> String {
-    match (open, language) {
-        (0, _) => state,
-        (open, Language::Chinese) => format!("{state} · {open} 笔处理中"),
-        (open, Language::English) => format!("{state} · {open} being settled"),
-    }
+/// The status line with what is not finished, and since when.
+pub fn with_unfinished(state: String, unfinished: &Unfinished, language: Language) -> String {
+    let Some(since) = unfinished.since else { return state };
+    let (settling, receipts) = (unfinished.queries + unfinished.reversals, unfinished.receipts);
+    let since = since.civil().strftime("%m-%d %H:%M");
+    let (settled, printed, oldest) = match language {
+        Language::Chinese => {
+            (format!("{settling} 笔处理中"), format!("{receipts} 张小票待处理"), format!("最早 {since}"))
+        }
+        Language::English => (
+            format!("{settling} being settled"),
+            format!("{receipts} receipts to see to"),
+            format!("since {since}"),
+        ),
+    };
+    let parts = [(settling > 0, settled), (receipts > 0, printed), (true, oldest)];
+    let parts: Vec<String> = parts.into_iter().filter_map(|(said, part)| said.then_some(part)).collect();
+    format!("{state} · {}", parts.join(pick(language, "，", ", ")))
+}
+
+/// What is not finished, in the log's words.
+pub fn unfinished(unfinished: &Unfinished) -> String {
+    let Unfinished { queries, reversals, receipts, since } = *unfinished;
+    let since = since.map(|since| format!(", the oldest since {}", since.rfc3339())).unwrap_or_default();
+    format!("{queries} to be looked up, {reversals} to be reversed, {receipts} receipts to see to{since}")
 }

@@ -36,6 +36,7 @@ const words = {
   display: ["客显", "Display"],
   gateway: ["微信支付", "WeChat Pay"],
   unfinished: ["待处理", "Unfinished"],
+  oldest: ["最早", "oldest"],
   refuses: ["不能收款", "No sales"],
   up: ["正常", "ok"],
   down: ["不通", "down"],
@@ -238,7 +239,8 @@ export function showStatus(status) {
   if (status.open.length > 0) {
     const first = status.open.map((open) => `${open.payment} ${open.text}`).join("\n");
     const needsAPerson = status.open.some((open) => open.next === null);
-    chip(needsAPerson ? "bad" : "unsure", t("unfinished"), status.open.length, first);
+    const since = status.open[0].since.slice(5, 16).replace("T", " ");
+    chip(needsAPerson ? "bad" : "unsure", t("unfinished"), `${status.open.length} · ${t("oldest")} ${since}`, first);
   }
   $("chips").replaceChildren(...chips);
 }
