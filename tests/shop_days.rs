@@ -29,7 +29,6 @@ use micropayd::simulator::weather::{Fault, Rule, Where};
 use micropayd::simulator::world::{Offer, Rules, World};
 use micropayd::terminal::desk::{Act, Desk, Setup};
 use micropayd::time::Timestamp;
-use tempfile::TempDir;
 
 const KEY: &str = "192006250b4c09247ec02edce69f6a2d";
 /// The transport's deadline in this world.
@@ -578,15 +577,13 @@ impl Run {
         // Memory-backed where there is such a place: the disk's honesty is the journal's own tests' business.
         let base = Path::new("/dev/shm");
         let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
-        let mut dir: Option<TempDir> = None;
         loop {
             let world = self.worlds.fetch_add(1, Ordering::Relaxed);
             let first = world * PER_WORLD;
             if first >= self.payments {
                 return;
             }
-            let next = next_world(&base, dir.take());
-            let dir = dir.insert(next);
+            let dir = tempfile::tempdir_in(&base).expect("a directory");
             let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(world);
             let mut shop = Shop::new(dir.path(), seed);
             for number in 0..PER_WORLD.min(self.payments - first) {
@@ -608,15 +605,6 @@ impl Run {
             println!("{done} payments in {seconds} s, seed {}: no violation so far", self.seed);
         }
     }
-}
-
-/// The next world's directory, which takes over the space that the journal sets aside: it takes long to make anew.
-fn next_world(base: &Path, before: Option<TempDir>) -> TempDir {
-    let next = tempfile::tempdir_in(base).expect("a directory");
-    if let Some(before) = before {
-        let _ = std::fs::rename(before.path().join("reserve"), next.path().join("reserve"));
-    }
-    next
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! commands against it.
 
 mod devices;
+mod recovery;
 mod rig;
 
 use std::io::{BufRead, BufReader};

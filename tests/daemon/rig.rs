@@ -134,6 +134,11 @@ impl Rig {
         }
     }
 
+    /// Reads the service manager's messages until one has a line that begins so and is as `wanted` wants it.
+    pub fn told_until(&self, line: &str, wanted: impl Fn(&str) -> bool) {
+        while !self.told(line).lines().any(|each| each.starts_with(line) && wanted(each)) {}
+    }
+
     /// Sends the daemon a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let id = self.daemon.as_ref().unwrap().0.id();
@@ -167,23 +172,39 @@ impl Rig {
 
     /// A fresh payment code of a customer in this mood.
     pub fn code(&self, mood: &str, after: f64) -> String {
-        let body = format!("{{\"mood\":\"{mood}\",\"after\":{after}}}");
+        let answer = self.control("POST", "codes", &format!("{{\"mood\":\"{mood}\",\"after\":{after}}}"));
+        let start = answer.find('{').unwrap();
+        let end = answer.rfind('}').unwrap();
+        let answer: Value = serde_json::from_str(&answer[start..=end]).unwrap();
+        answer["code"].as_str().unwrap().to_owned()
+    }
+
+    /// Adds these rules to the gateway's weather.
+    pub fn weather(&self, rules: &str) {
+        self.control("POST", "weather", rules);
+    }
+
+    /// Makes the gateway's weather fair.
+    pub fn fair(&self) {
+        self.control("DELETE", "weather", "");
+    }
+
+    /// Asks the simulator for something; the answer's body.
+    fn control(&self, method: &str, path: &str, body: &str) -> String {
         let host = self.of_gateway("base_url").replace("http://", "");
         let mut line = TcpStream::connect(&host).unwrap();
         write!(
             line,
-            "POST /_simulator/codes HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+            "{method} /_simulator/{path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         )
         .unwrap();
         let mut answer = String::new();
         line.read_to_string(&mut answer).unwrap();
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        let start = body.find('{').unwrap();
-        let end = body.rfind('}').unwrap();
-        let answer: Value = serde_json::from_str(&body[start..=end]).unwrap();
-        answer["code"].as_str().unwrap().to_owned()
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 2"), "{path}: {answer}");
+        body.to_owned()
     }
 
     /// Everything that the daemon logged.

@@ -1,0 +1,120 @@
+//! What is unfinished is counted and outlives the daemon; a journal that is damaged is said to be, and restored.
+
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use crate::rig::{Rig, err, out};
+
+/// The line stays up for pay requests and down for all else: three sales cannot be settled, a fourth is paid meanwhile.
+#[test]
+fn what_is_unfinished_is_counted_outlives_a_kill_and_drains_beside_new_sales() {
+    let mut rig = Rig::new();
+    rig.configure("[policy]\n", "[policy]\ngive_up_after = \"1s\"\ncall_manager_after = \"2s\"\n");
+    rig.start();
+    rig.weather(
+        r#"[{"api":"micropay","fault":"lost_after","times":3},{"api":"orderquery","fault":"lost_before","times":100000},
+        {"api":"reverse","fault":"lost_before","times":100000}]"#,
+    );
+    for _ in 0..3 {
+        let unknown = rig.run(&["pay", "12.50", "--code", &rig.code("pay", 0.0)]);
+        assert_eq!(unknown.status.code(), Some(2), "{}", err(&unknown));
+    }
+    let before = rig.json(&["status"])["open"].clone();
+    let owed = |open: &serde_json::Value| -> Vec<(String, String, String)> {
+        let text = |of: &serde_json::Value, key: &str| of[key].as_str().unwrap().to_owned();
+        let open = open.as_array().unwrap().iter();
+        open.map(|one| (text(one, "payment"), text(one, "kind"), text(one, "since"))).collect()
+    };
+    assert_eq!(before.as_array().unwrap().len(), 3, "{before}");
+    assert!(owed(&before).iter().all(|(_, kind, _)| kind == "reversal"), "{before}");
+
+    rig.signal(Signal::KILL);
+    rig.ended();
+    rig.start();
+    let after = rig.json(&["status"])["open"].clone();
+    assert_eq!(owed(&after), owed(&before), "the same sales, since the same time");
+    let told = format!(
+        "not finished: 0 to be looked up, 3 to be reversed, 0 receipts to see to, the oldest since {}",
+        owed(&before)[0].2
+    );
+    assert!(rig.log().contains(&told), "{told}");
+    let said = out(&rig.run(&["status"]));
+    assert!(
+        said.contains("0 to be looked up, 3 to be reversed, 0 receipts to see to, the oldest since "),
+        "{said}"
+    );
+
+    let paid = rig.run(&["pay", "1", "--code", &rig.code("pay", 0.0)]);
+    assert_eq!(paid.status.code(), Some(0), "a new sale is not in the way of what is owed: {}", err(&paid));
+
+    rig.fair();
+    rig.told_until("STATUS=", |status| !status.contains('·'));
+    assert_eq!(rig.json(&["status"])["open"], serde_json::json!([]));
+    for (payment, _, _) in owed(&before) {
+        assert_eq!(rig.json(&["show", &payment])["phase"], "reversed");
+    }
+    assert!(rig.log().contains("nothing is unfinished any more"));
+}
+
+fn remove(state: &Path, names: &[&str]) {
+    for name in names {
+        let _ = std::fs::remove_file(state.join(name));
+    }
+}
+
+/// What is done to the files, what the start says of it, and what the restoration says is missing.
+type Hurt = (fn(&Path), &'static str, &'static str);
+
+#[test]
+fn a_damaged_journal_is_said_in_a_sentence_and_restored_with_what_is_open() {
+    const LOG: [&str; 2] = ["journal.db-wal", "journal.db-shm"];
+    let hurts: [Hurt; 4] = [
+        (|state| remove(state, &["witness"]), "the witness is missing", "nobody can tell"),
+        (|state| remove(state, &LOG), "are missing, which the witness saw", "steps are missing, after step"),
+        (
+            |state| std::fs::write(state.join("witness"), [0; 4096]).unwrap(),
+            "the witness holds no whole note",
+            "nobody can tell",
+        ),
+        (
+            |state| remove(state, &["journal.db", LOG[0], LOG[1], "witness"]),
+            "the database and its witness are missing",
+            "nobody can tell",
+        ),
+    ];
+    let mut rig = Rig::new();
+    for (hurt, said, missing) in hurts {
+        rig.start();
+        let paid = rig.run(&["pay", "1", "--code", &rig.code("pay", 0.0)]);
+        assert_eq!(paid.status.code(), Some(0), "{}", err(&paid));
+        rig.signal(Signal::KILL);
+        rig.ended();
+        let state = rig.path("state");
+        hurt(&state);
+        let files = || {
+            ["journal.db", LOG[0], "witness"].map(|name| std::fs::read(state.join(name)).unwrap_or_default())
+        };
+        let before = files();
+        let refused = rig.command().stderr(std::process::Stdio::piped()).output().unwrap();
+        assert_eq!(refused.status.code(), Some(70), "{}", err(&refused));
+        assert!(err(&refused).contains(said), "expected {said}, got {}", err(&refused));
+        assert!(
+            err(&refused).contains("help: nothing was changed; stop the service, run `micropayd restore`")
+        );
+        assert_eq!(files(), before, "nothing was changed");
+
+        let restored = rig.run(&["restore", "--state-dir", state.to_str().unwrap()]);
+        assert_eq!(restored.status.code(), Some(0), "{}", err(&restored));
+        assert!(out(&restored).contains(missing), "expected {missing}, got {}", out(&restored));
+        let whole = rig.run(&["restore", "--state-dir", state.to_str().unwrap()]);
+        assert!(out(&whole).starts_with("the journal is whole"), "{}{}", out(&whole), err(&whole));
+    }
+    rig.start();
+    let refused = rig.run(&["restore", "--state-dir", rig.path("state").to_str().unwrap()]);
+    assert!(
+        out(&refused).starts_with("the journal is whole"),
+        "beside the daemon it only looks: {}",
+        err(&refused)
+    );
+}
