@@ -357,8 +357,9 @@ impl Session {
         if !self.profile.answers(Question::Dle) || self.one_way {
             return Ok(condition);
         }
-        if !self.answered {
-            // Every question in vain costs the customer half a second: a printer that never answers is asked seldom.
+        if !self.must_answer() {
+            // Every question in vain costs the customer half a second: a printer that never answers is asked seldom. One
+            // of a make that does answer is off, or busy with another computer, and will.
             self.silent += 1;
             if self.silent > SILENCE_TRIED && !self.silent.is_multiple_of(SILENCE_RETRIED) {
                 return Ok(condition);
@@ -390,14 +391,14 @@ impl Session {
     }
 
     /// How it is, before a job. A customer waits: what was seen a moment ago is not asked again, and a printer that never
-    /// answered is not asked at all.
+    /// answered, of a make that need not, is not asked at all.
     pub(super) fn examine_before(&mut self) -> io::Result<Option<Condition>> {
         let now = self.opened()?.now();
         let fresh = self.well_at.take().is_some_and(|seen| now.saturating_sub(seen) < self.waits.watch);
         if fresh {
             return Ok(Some(self.glance()?.unwrap_or_default()));
         }
-        if !self.answered && self.silent >= SILENCE_TRIED {
+        if !self.must_answer() && self.silent >= SILENCE_TRIED {
             return self.glance();
         }
         self.examine()

@@ -100,6 +100,28 @@ fn an_honest_printer_proves_every_receipt() {
     assert_eq!(shop.devices, [], "nothing else is reported");
 }
 
+/// Found by 100,000 random kills of the daemon (shop 3,172 or so of seed 1): a receipt waited for more than a minute.
+#[test]
+fn a_printer_that_wakes_up_after_the_first_look_is_not_taken_for_one_that_never_answers() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // It takes connections, and nobody is in yet.
+    let asleep = Settings {
+        kind: Kind::Network,
+        address: Some(address),
+        profile: EPSON.to_owned(),
+        waits: waits(),
+        ..Settings::default()
+    };
+    let mut shop = Shop::open(asleep);
+    shop.report(false, "没有应答");
+    assert!(matches!(shop.print(1, Copy::Original), PrintOutcome::NotStarted(_)));
+    let server = Server::on(listener, Temper::Epson, Manners::Good, 1000);
+    let printed = (0..5).any(|_| shop.print(1, Copy::Original) == PrintOutcome::Printed);
+    assert!(printed, "it is asked again for each job");
+    assert_eq!(whole(&server.machine, 1, Copy::Original, EPSON), 1);
+}
+
 #[test]
 fn a_slow_printer_is_waited_for() {
     let server = Server::start(Temper::Epson, Manners::Good, 16);
