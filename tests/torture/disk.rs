@@ -141,10 +141,9 @@ async fn recovers(shop: &mut Shop) {
 fn a_disk_that_becomes_full_refuses_sales_concludes_what_was_begun_and_recovers() {
     in_parallel(3, WHEN.to_vec(), |when| {
         play(async {
-            let mut shop = Shop::open(1).await;
+            let mut shop = Shop::patient(1).await;
             shop.say(&format!("{when:?}"));
             let Some(disk) = Disk::mount(&shop.stage.state_dir()) else { return shop.stage.strike().await };
-            shop.be_patient();
             shop.start().await;
             if when == When::BeforeTheSale {
                 disk.fill();
@@ -156,11 +155,9 @@ fn a_disk_that_becomes_full_refuses_sales_concludes_what_was_begun_and_recovers(
                 }
                 let mood = if when == When::WhileReversing { Mood::WalkAway } else { Mood::Password };
                 shop.stage.paper.set_slow(when == When::WhilePrinting);
-                let code = shop.customer(mood, Duration::from_millis(300));
-                shop.scan(&code).await;
+                shop.begin(&id, mood, Duration::from_millis(300)).await;
                 match when {
                     When::WhileReversing => {
-                        shop.until_told(&id, |told| told["phase"] != "awaiting_code").await;
                         shop.cancel(&id).await;
                         disk.fill();
                     }
@@ -170,7 +167,6 @@ fn a_disk_that_becomes_full_refuses_sales_concludes_what_was_begun_and_recovers(
                     }
                     When::WhilePaying => disk.fill(),
                     When::BeforeTheNextStart => {
-                        shop.until_told(&id, |told| told["phase"] != "awaiting_code").await;
                         shop.stage.kill().await.expect("killed");
                         disk.fill();
                         shop.stage.launch().await.expect("launched");
@@ -207,15 +203,13 @@ fn a_disk_that_becomes_full_refuses_sales_concludes_what_was_begun_and_recovers(
 #[test]
 fn a_disk_without_names_left_goes_on_selling() {
     play(async {
-        let mut shop = Shop::open(1).await;
+        let mut shop = Shop::patient(1).await;
         let Some(disk) = Disk::mount(&shop.stage.state_dir()) else { return shop.stage.strike().await };
-        shop.be_patient();
         shop.start().await;
         disk.take_every_name();
         let id = shop.open_sale("begun").await;
-        let code = shop.customer(Mood::Pay, Duration::ZERO);
-        shop.scan(&code).await;
-        shop.until_told(&id, |told| told["phase"] == "paid").await;
+        let told = shop.settle(&id, Mood::Pay, Duration::ZERO).await;
+        shop.ensure(told["phase"] == "paid", || format!("it goes on selling: {told}"));
         shop.stage.kill().await.expect("killed");
         shop.start().await;
         shop.conclude().await;
@@ -228,14 +222,11 @@ fn a_disk_without_names_left_goes_on_selling() {
 #[test]
 fn a_disk_that_cannot_be_written_keeps_the_daemon_from_starting_and_loses_nothing() {
     play(async {
-        let mut shop = Shop::open(2).await;
+        let mut shop = Shop::patient(2).await;
         let Some(disk) = Disk::mount(&shop.stage.state_dir()) else { return shop.stage.strike().await };
-        shop.be_patient();
         shop.start().await;
         let id = shop.open_sale("begun").await;
-        let code = shop.customer(Mood::Password, Duration::from_millis(300));
-        shop.scan(&code).await;
-        shop.until_told(&id, |told| told["phase"] != "awaiting_code").await;
+        shop.begin(&id, Mood::Password, Duration::from_millis(300)).await;
         // A file that is open for writing keeps a file system writable: the daemon has to die for this one.
         shop.stage.kill().await.expect("killed");
         disk.writable(false);

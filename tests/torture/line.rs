@@ -70,18 +70,17 @@ fn a_good_host_is_found_before_and_behind_a_bad_one() {
     let lines: Vec<(Bad, bool)> = BAD.iter().flat_map(|bad| [(*bad, true), (*bad, false)]).collect();
     in_parallel(SHOPS, lines, |(bad, bad_first)| {
         play(async {
-            let mut shop = Shop::open(1).await;
+            let mut shop = Shop::patient(1).await;
             shop.say(&format!("{bad:?}, first: {bad_first}"));
             let mut hosts = vec![Host::bad(bad, &shop), Host::gateway(&shop)];
             if !bad_first {
                 hosts.reverse();
             }
             shop.gateway_at(&hosts);
-            shop.be_patient();
             shop.start().await;
-            let id = sale(&mut shop, Mood::Pay, 0).await;
-            shop.until_told(&id, |told| told["phase"] == "paid").await;
-            shop.ensure(shop.pay_requests() == 1, || "it was paid at the good host".to_owned());
+            let id = shop.open_sale("the-sale").await;
+            let told = shop.settle(&id, Mood::Pay, Duration::ZERO).await;
+            shop.ensure(told["phase"] == "paid", || format!("it was paid at the good host: {told}"));
             shop.conclude().await;
             shop.stage.strike().await;
         });
@@ -92,14 +91,13 @@ fn a_good_host_is_found_before_and_behind_a_bad_one() {
 #[test]
 fn a_payment_whose_host_dies_is_looked_up_at_the_other() {
     play(async {
-        let mut shop = Shop::open(1).await;
+        let mut shop = Shop::patient(1).await;
         let door = Door::before(&shop).await;
         shop.gateway_at(&[door.host(), Host::gateway(&shop)]);
-        shop.be_patient();
         shop.stage.gateway.set_weather(vec![Rule::once(Where::Micropay, Fault::Hang)]);
         shop.start().await;
-        let id = sale(&mut shop, Mood::Pay, 0).await;
-        shop.until(|shop| shop.pay_requests() == 1).await;
+        let id = shop.open_sale("the-sale").await;
+        shop.begin(&id, Mood::Pay, Duration::ZERO).await;
         door.shut();
         shop.until_told(&id, |told| told["phase"] == "paid").await;
         shop.conclude().await;
@@ -131,10 +129,8 @@ fn a_portal_a_redirect_a_drip_and_a_hang_leave_it_open_until_the_gateway_has_spo
             shop.configure("request_timeout", "\"1500ms\"");
             shop.configure("give_up_after", "\"4s\"");
             shop.start().await;
-            let id = sale(&mut shop, Mood::Pay, 0).await;
-            let told = shop
-                .until_told(&id, |told| matches!(told["phase"].as_str(), Some("paid" | "reversed")))
-                .await;
+            let id = shop.open_sale("the-sale").await;
+            let told = shop.settle(&id, Mood::Pay, Duration::ZERO).await;
             let wait = shop.wait_until(&id, "not known");
             shop.ensure(wait <= Duration::from_millis(1500) + SOON, || format!("noticed after {wait:?}"));
             let paid = shop.stage.charged() > 0;
@@ -153,7 +149,7 @@ fn a_gateway_that_limits_the_rate_delays_the_end_and_changes_nothing_else() {
     let cases = [(Mood::Pay, "reversed"), (Mood::Password, "paid"), (Mood::WalkAway, "reversed")];
     in_parallel(SHOPS, cases.to_vec(), |(mood, end)| {
         play(async {
-            let mut shop = Shop::open(1).await;
+            let mut shop = if end == "paid" { Shop::patient(1).await } else { Shop::open(1).await };
             // A pay request that is turned away is not repeated, so its customer pays nothing.
             let pay = u32::from(mood == Mood::Pay);
             let weather = [(Where::Micropay, pay), (Where::Orderquery, 3), (Where::Reverse, 2)];
@@ -161,12 +157,10 @@ fn a_gateway_that_limits_the_rate_delays_the_end_and_changes_nothing_else() {
             shop.stage.gateway.set_weather(weather.map(|(api, times)| limited(api, times)).collect());
             shop.configure("connect_timeout", "\"1s\"");
             shop.configure("request_timeout", "\"5s\"");
-            if end == "paid" {
-                shop.be_patient();
-            }
             shop.start().await;
-            let id = sale(&mut shop, mood, 300).await;
-            let told = shop.until_told(&id, |told| told["phase"] == end).await;
+            let id = shop.open_sale("the-sale").await;
+            let told = shop.settle(&id, mood, Duration::from_millis(300)).await;
+            shop.ensure(told["phase"] == end, || format!("{mood:?} is to end {end}: {told}"));
             shop.ensure(told["cashier"]["hand_over_goods"] == (end == "paid"), || format!("goods: {told}"));
             shop.conclude().await;
             shop.stage.strike().await;
@@ -179,14 +173,13 @@ fn a_gateway_that_limits_the_rate_delays_the_end_and_changes_nothing_else() {
 #[test]
 fn a_line_that_goes_down_in_the_middle_of_a_reversal_is_waited_for() {
     play(async {
-        let mut shop = Shop::open(1).await;
+        let mut shop = Shop::patient(1).await;
         let door = Door::before(&shop).await;
         shop.gateway_at(&[door.host()]);
-        shop.be_patient();
         shop.configure("call_manager_after", "\"1500ms\"");
         shop.start().await;
-        let id = sale(&mut shop, Mood::Password, 300).await;
-        shop.until_told(&id, |told| told["phase"] != "awaiting_code").await;
+        let id = shop.open_sale("the-sale").await;
+        shop.begin(&id, Mood::Password, Duration::from_millis(300)).await;
         shop.cancel(&id).await;
         door.shut();
         let told = shop.until_told(&id, |told| told["phase"] == "reversing").await;
@@ -200,7 +193,7 @@ fn a_line_that_goes_down_in_the_middle_of_a_reversal_is_waited_for() {
         shop.scan(&code).await;
         let told = shop.until_told(&next, |told| told["attempts"][0]["phase"] == "declined").await;
         shop.nothing_was_sent(&told);
-        shop.ensure(shop.wait_until(&next, "never sent") <= Duration::from_secs(1) + SOON, || {
+        shop.ensure(shop.wait_until(&next, "never sent") <= Duration::from_secs(2) + SOON, || {
             "the next waits".to_owned()
         });
         shop.cancel(&next).await;

@@ -24,13 +24,12 @@ const SECOND_WITHIN: Duration = Duration::from_millis(1500);
 const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// Plays a story of `PER_SHOP` times in as many shops as the times need, each with a seed.
-fn in_shops(prepare: impl Fn(&Shop) + Sync, story: impl AsyncFn(&mut Shop, u64) + Sync) -> u64 {
+fn in_shops(patient: bool, story: impl AsyncFn(&mut Shop, u64) + Sync) -> u64 {
     let shops = number("TORTURE_LIVES", TIMES).div_ceil(PER_SHOP);
     let seed = number("TORTURE_SEED", 1);
     in_parallel(number("TORTURE_SHOPS", SHOPS), (0..shops).collect(), |n| {
         play(async {
-            let mut shop = Shop::open(seed + n).await;
-            prepare(&shop);
+            let mut shop = if patient { Shop::patient(seed + n).await } else { Shop::open(seed + n).await };
             shop.start().await;
             story(&mut shop, seed + n).await;
             shop.conclude().await;
@@ -58,7 +57,7 @@ async fn sell(shop: &mut Shop, key: &str) -> String {
 #[test]
 fn a_second_daemon_on_a_journal_ends_at_once_and_names_the_first() {
     let times = Mutex::new((Duration::MAX, Duration::ZERO));
-    let count = in_shops(Shop::be_patient, async |shop, _| {
+    let count = in_shops(true, async |shop, _| {
         let first = shop.stage.pid().await.expect("it runs").to_string();
         for n in 0..PER_SHOP {
             let began = Instant::now();
@@ -99,31 +98,28 @@ fn a_polite_end_keeps_every_obligation() {
         Some((Mood::Cancel, 300)),
     ];
     let slowest = Mutex::new(Duration::ZERO);
-    let count = in_shops(
-        |_| {},
-        async |shop, seed| {
-            let mut dice = Dice::new(seed);
-            for (n, state) in (0..PER_SHOP).zip(STATES.iter().cycle()) {
-                let id = sell(shop, &format!("sale-{n}")).await;
-                if let Some((mood, after)) = state {
-                    let code = shop.customer(*mood, Duration::from_millis(*after));
-                    shop.scan(&code).await;
-                    // In the request, in the wait, in a query, in the reversal.
-                    sleep(Duration::from_millis(dice.throw() % 1_000)).await;
-                }
-                let took = end_politely(shop).await;
-                shop.ensure(took < END_WITHIN, || format!("it took {took:?} to end"));
-                let open = shop.check_dead();
-                shop.start().await;
-                shop.check_listed(&open).await;
-                if state.is_none() {
-                    shop.cancel(&id).await;
-                }
-                let mut slowest = slowest.lock().unwrap();
-                *slowest = (*slowest).max(took);
+    let count = in_shops(false, async |shop, seed| {
+        let mut dice = Dice::new(seed);
+        for (n, state) in (0..PER_SHOP).zip(STATES.iter().cycle()) {
+            let id = sell(shop, &format!("sale-{n}")).await;
+            if let Some((mood, after)) = state {
+                let code = shop.customer(*mood, Duration::from_millis(*after));
+                shop.scan(&code).await;
+                // In the request, in the wait, in a query, in the reversal.
+                sleep(Duration::from_millis(dice.throw() % 1_000)).await;
             }
-        },
-    );
+            let took = end_politely(shop).await;
+            shop.ensure(took < END_WITHIN, || format!("it took {took:?} to end"));
+            let open = shop.check_dead();
+            shop.start().await;
+            shop.check_listed(&open).await;
+            if state.is_none() {
+                shop.cancel(&id).await;
+            }
+            let mut slowest = slowest.lock().unwrap();
+            *slowest = (*slowest).max(took);
+        }
+    });
     println!("the slowest of {count} polite ends took {:?}", slowest.into_inner().unwrap());
 }
 
@@ -140,19 +136,18 @@ pub async fn end_politely(shop: &Shop) -> Duration {
 /// The customer types the password while the daemon is dead; the next life finds out, and pays nothing twice.
 #[test]
 fn a_restart_in_a_poll_finds_the_payment() {
-    let count = in_shops(Shop::be_patient, async |shop, seed| {
+    let count = in_shops(true, async |shop, seed| {
         let mut dice = Dice::new(seed);
         for n in 0..PER_SHOP {
             let id = sell(shop, &format!("sale-{n}")).await;
             let charged = shop.stage.charged();
-            let code = shop.customer(Mood::Password, Duration::from_millis(350));
-            shop.scan(&code).await;
-            let asked = n + 1;
-            shop.until(|shop| shop.pay_requests() as u64 == asked).await;
+            shop.begin(&id, Mood::Password, Duration::from_millis(350)).await;
             sleep(Duration::from_millis(dice.throw() % 250)).await;
             shop.stage.kill().await.expect("killed");
             let open = shop.check_dead();
-            shop.ensure(open.contains(&id), || "it was being paid".to_owned());
+            // On a busy machine the password may have been quicker than the kill.
+            let paid = shop.sales()[&id].payment.phase() == SalePhase::Paid;
+            shop.ensure(paid || open.contains(&id), || "it was being paid".to_owned());
             shop.until(|shop| shop.stage.charged() > charged).await;
             shop.start().await;
             let told = shop.until_told(&id, |told| told["phase"] != "paying").await;

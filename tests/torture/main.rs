@@ -1,14 +1,6 @@
 //! The real binary against the simulated gateway, killed at random and at chosen system calls: the books, the paper and the
 //! cashier's words are held against the gateway's truth. And the real binary on a line, with a resolver, on a disk and by
-//! clocks that are broken; what needs root for it says so where there is none.
-//!
-//! | command | does |
-//! |---|---|
-//! | `cargo test --test torture` | 300 random kills, and a little of everything else |
-//! | `TORTURE_KILLS=100000 TORTURE_SEED=1 cargo test --release --test torture kill -- --nocapture` | as many as asked for |
-//! | `TORTURE_LIVES=10000 cargo test --release --test torture lives -- --nocapture` | so many second daemons, polite ends, restarts in a poll |
-//! | `UPDATE_CRASH_POINTS=1 cargo test --test torture crash_point` | writes `docs/crash-points.md` anew |
-//! | `TORTURE_CALLS=all cargo test --release --test torture system_call -- --nocapture` | a kill at every system call of every scenario |
+//! clocks that are broken; what needs root for it says so where there is none. Commands and results: `docs/torture.md`.
 
 // What reads registers or writes code is for one kind of processor.
 #[cfg(target_arch = "x86_64")]

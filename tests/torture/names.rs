@@ -129,7 +129,7 @@ fn a_resolver_that_fails_lies_or_hangs_is_told_as_nothing_taken() {
     in_parallel(4, names.to_vec(), |names| {
         play(async {
             let Some(town) = Town::new(names).await else { return };
-            let mut shop = Shop::open_with(1, town.program()).await;
+            let mut shop = Shop::open_with(1, town.program(), Duration::from_secs(1)).await;
             shop.say(&format!("{names:?}"));
             // The wrong address is a stranger's.
             let host = match names {
@@ -156,10 +156,9 @@ fn a_resolver_that_fails_lies_or_hangs_is_told_as_nothing_taken() {
 fn the_address_that_worked_outlives_the_resolver_and_a_restart_waits_for_it() {
     play(async {
         let Some(town) = Town::new(Names::At(HOME)).await else { return };
-        let mut shop = Shop::open_with(1, town.program()).await;
+        let mut shop = Shop::patient_with(1, town.program()).await;
         let door = Door::before(&shop).await;
         shop.gateway_at(&[door.host().by_name()]);
-        shop.be_patient();
         shop.start().await;
         for (n, names) in [Names::At(HOME), Names::Hangs, Names::Fails].into_iter().enumerate() {
             town.set(names);
@@ -167,15 +166,12 @@ fn the_address_that_worked_outlives_the_resolver_and_a_restart_waits_for_it() {
             door.shut();
             door.open().await;
             let id = shop.open_sale(&format!("sale-{n}")).await;
-            let code = shop.customer(Mood::Pay, Duration::ZERO);
-            shop.scan(&code).await;
-            shop.until_told(&id, |told| told["phase"] == "paid").await;
+            let told = shop.settle(&id, Mood::Pay, Duration::ZERO).await;
+            shop.ensure(told["phase"] == "paid", || format!("{names:?}: {told}"));
         }
         // The next life knows no address: what is open stays open until there is one.
         let id = shop.open_sale("in-hand").await;
-        let code = shop.customer(Mood::WalkAway, Duration::ZERO);
-        shop.scan(&code).await;
-        shop.until_told(&id, |told| told["phase"] != "awaiting_code").await;
+        shop.begin(&id, Mood::WalkAway, Duration::ZERO).await;
         shop.stage.kill().await.expect("killed");
         town.set(Names::Hangs);
         shop.start().await;
