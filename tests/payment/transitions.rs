@@ -3,9 +3,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use micropayd::ids::CodeHint;
+use micropayd::ids::{ATTEMPTS_MAX, CodeHint};
 use micropayd::money::Amount;
-use micropayd::payment::{Attempt, Doubt, Event, Payment, Phase, Policy, Proof, Reason, Reversal, Why, step};
+use micropayd::payment::{
+    Answer, Asked, Attempt, Doubt, Event, Payment, Phase, Policy, Proof, Reason, Reversal, Why, step,
+};
 use micropayd::time::Timestamp;
 
 use crate::words::{self, START};
@@ -153,4 +155,23 @@ fn reaction(situation: &Situation, event: Event) -> String {
         write!(reaction, "; next {}", words::clock(next)).unwrap();
     }
     reaction
+}
+
+#[test]
+fn an_order_number_has_room_for_ninety_nine_attempts_and_no_more() {
+    let policy = Policy::default();
+    let mut payment = Payment::new(Amount::from_fen(1250).unwrap(), false, START, &policy);
+    for attempt in 1..=ATTEMPTS_MAX {
+        assert_eq!(payment.ordinal(), attempt);
+        let answered = |to, answer| Event::Answered { attempt, to, answer };
+        let refusal = words::refusal("AUTHCODEEXPIRE", Reason::CodeExpired);
+        for event in [
+            Event::Code(CodeHint::from_digits("8406").unwrap()),
+            answered(Asked::Pay, Answer::Refused(refusal)),
+            answered(Asked::Query, Answer::NotPaid),
+        ] {
+            payment = step(payment, event, START, &policy).payment;
+        }
+    }
+    assert_eq!((payment.ordinal(), payment.is_open()), (ATTEMPTS_MAX, false));
 }
