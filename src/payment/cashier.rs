@@ -321,6 +321,14 @@ mod tests {
     }
 
     #[test]
+    fn what_to_do_next_has_the_names_of_the_api() {
+        let next =
+            [Next::Scan, Next::Wait, Next::HandOver, Next::Rescan, Next::OtherTender, Next::CallManager];
+        let names = ["scan", "wait", "hand_over", "rescan", "other_tender", "call_manager"];
+        assert_eq!(next.map(Next::label), names);
+    }
+
+    #[test]
     fn goods_are_handed_over_only_when_paid() {
         for phase in every_phase() {
             let payment = sale([phase]);

@@ -234,3 +234,43 @@ impl std::fmt::Display for Cause {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_be_tampering_is_suspicious_and_every_cause_has_words_of_its_own() {
+        let suspicious = [
+            Cause::Tls,
+            Cause::Unsigned,
+            Cause::BadSignature,
+            Cause::OtherMerchant,
+            Cause::OtherOrder,
+            Cause::OtherAmount,
+            Cause::Repeated,
+        ];
+        let ordinary = [
+            Cause::Dns,
+            Cause::Connect,
+            Cause::ClientCertificate,
+            Cause::Field("body"),
+            Cause::Timeout,
+            Cause::ConnectionLost,
+            Cause::HttpStatus(502),
+            Cause::TooLarge,
+            Cause::Malformed,
+            Cause::ProtocolFailure("sign error".to_owned()),
+            Cause::Code("SYSTEMERROR".to_owned()),
+        ];
+        assert!(suspicious.iter().all(Cause::is_suspicious));
+        assert!(!ordinary.iter().any(Cause::is_suspicious));
+        let words: std::collections::BTreeSet<String> =
+            suspicious.iter().chain(&ordinary).map(Cause::to_string).collect();
+        assert_eq!(words.len(), suspicious.len() + ordinary.len());
+        assert!(!words.contains(""));
+        for detail in ["body", "502", "sign error", "SYSTEMERROR"] {
+            assert!(words.iter().any(|words| words.contains(detail)), "{detail}");
+        }
+    }
+}
