@@ -65,7 +65,7 @@ pub fn receipt(lines: &[Line], profile: &Profile) -> Vec<u8> {
 pub const SAMPLES: [(&str, Chinese); 3] = [
     ("合计￥12.50 微信支付", Chinese::Gb2312),
     ("镕喆堃祎珺 朱镕", Chinese::Gbk),
-    ("㐂㙍㐱㔾 四字节", Chinese::Gb18030),
+    ("䴀䶵 四字节", Chinese::Gb18030),
 ];
 
 /// A sheet that shows which Chinese characters the printer's own font has: each sample with its number, first as text,

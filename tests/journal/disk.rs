@@ -202,6 +202,10 @@ pub fn lay_out(files: &Files, dir: &Path) {
             let _ = std::fs::remove_file(dir.join(name));
         }
     }
+    if !files.contains_key("witness") {
+        // Made after the witness is on the disk: what the image before left here cannot be in this one.
+        let _ = std::fs::remove_file(dir.join("reserve"));
+    }
     for (name, bytes) in files {
         std::fs::write(dir.join(name), bytes).unwrap();
     }
