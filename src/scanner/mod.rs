@@ -3,7 +3,7 @@
 //! | file | for |
 //! |---|---|
 //! | [`framing`] | bytes and their times become codes or refusals; pure |
-//! | [`line`] | one open scanner: its reads become frames |
+//! | [`mod@line`] | one open scanner: its reads become frames |
 //! | `reader` | one task a scanner: open, report, open again |
 //! | [`devices`] | which devices could be scanners, and names for them that last |
 //! | [`learn`] | which device is the scanner, and what it sends |
