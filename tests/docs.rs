@@ -59,6 +59,23 @@ fn every_link_leads_somewhere() {
     assert!(links > 5, "links are found, only {links}");
 }
 
+#[test]
+fn every_file_that_is_named_is_there() {
+    let mut named = 0;
+    for (path, text) in documents() {
+        for name in text.split('`').skip(1).step_by(2) {
+            let rooms =
+                ["src/", "tests/", "docs/", "benches/", "examples/", "fuzz/", "hardware/", "systemd/"];
+            let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "/_-.".contains(c));
+            if plain && rooms.iter().any(|room| name.starts_with(room)) {
+                named += 1;
+                assert!(root().join(name).exists(), "{}: there is no {name}", path.display());
+            }
+        }
+    }
+    assert!(named > 20, "files are named, only {named}");
+}
+
 /// Whether the program has this command; some are hidden from its help.
 fn is_known(command: &str) -> bool {
     let mut program = Command::new(env!("CARGO_BIN_EXE_micropayd"));
