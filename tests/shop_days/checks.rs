@@ -1,0 +1,93 @@
+//! What must be true of a shop: at each word to the cashier, at each reversal, and when a payment has come to rest. Holds the
+//! journal against the gateway's books, the paper and the drawer. Never
+//! changes anything, so that a check cannot make itself true.
+
+use std::time::Duration;
+
+use micropayd::gateway::Order;
+use micropayd::ids::SaleId;
+use micropayd::payment::cashier::{Language, told};
+use micropayd::payment::{Policy, SalePhase};
+use micropayd::sale::ReceiptState;
+
+use crate::shop::Shop;
+
+impl Shop<'_> {
+    /// Never sooner than 15 s after the pay request, by the documents of the reverse API.
+    pub fn not_too_soon(&self, order: &Order) {
+        let Some((_, sent)) = self.pay_requests.get(order.number.as_str()) else { return };
+        let age = self.now.since(*sent);
+        assert!(
+            age >= Duration::from_secs(15),
+            "reversed {age:?} after the pay request\n{}",
+            self.story.join("\n")
+        );
+    }
+
+    /// Fen that the gateway holds of this sale's orders, and how many orders it holds money for.
+    fn held(&mut self, id: &SaleId) -> (u64, u32) {
+        let mut held = (0, 0);
+        for n in 1..=9 {
+            let Some(order) = self.front.world.order(self.now, id.order(n).as_str()) else { continue };
+            let net = u64::from(order.charged) - u64::from(order.returned);
+            if net > 0 {
+                held = (held.0 + net, held.1 + 1);
+            }
+        }
+        held
+    }
+
+    /// I12: the sentence and the goods agree with the gateway at every moment.
+    pub fn check_cashier(&mut self, id: &SaleId) {
+        let sale = self.sale(id);
+        let told = told(&sale.payment, self.clock(), &Policy::default(), Language::Chinese);
+        assert!(!told.text.is_empty(), "a sentence for {sale:?}");
+        if told.hand_over_goods {
+            let (held, orders) = self.held(id);
+            assert!(
+                held == u64::from(sale.payment.amount.fen()) && orders == 1,
+                "goods handed over for {held} fen of {orders} orders\n{}",
+                self.story.join("\n")
+            );
+        }
+    }
+
+    /// All is at rest, and journal, gateway, paper and drawer agree.
+    pub fn check_rest(&mut self, id: &SaleId) {
+        let sale = self.sale(id);
+        let story = self.story.join("\n");
+        let phase = sale.payment.phase();
+        assert!(!sale.payment.is_open(), "{id} is at rest: {sale:?}\n{story}");
+        for (order, (count, _)) in &self.pay_requests {
+            assert_eq!(*count, 1, "order {order} has {count} pay requests\n{story}");
+        }
+        let price = u64::from(sale.payment.amount.fen());
+        let (held, orders) = self.held(id);
+        match phase {
+            SalePhase::Paid => assert!(
+                held == price && orders == 1,
+                "paid, but the gateway holds {held} of {orders}\n{story}"
+            ),
+            SalePhase::Declined | SalePhase::Reversed | SalePhase::Cancelled => {
+                assert_eq!(held, 0, "{} of {id}, but the gateway holds {held}\n{story}", phase.label());
+            }
+            SalePhase::AwaitingCode | SalePhase::Paying | SalePhase::Reversing | SalePhase::InDoubt => {
+                panic!("{} is no rest\n{story}", phase.label())
+            }
+        }
+        let (opened, life) = self.opened;
+        let paid = u32::from(phase == SalePhase::Paid);
+        assert!(opened <= paid, "{id} opened the drawer {opened} times\n{story}");
+        assert!(opened == paid || life != self.life, "{id} is paid and did not open the drawer\n{story}");
+        let (unmarked, marked) = self.paper.get(id.as_str()).copied().unwrap_or_default();
+        assert!(unmarked <= 1, "{unmarked} unmarked receipts of {id}\n{story}");
+        if phase == SalePhase::Paid {
+            let visible = matches!(sale.receipt, ReceiptState::Unconfirmed | ReceiptState::Failed);
+            assert!(
+                unmarked + marked > 0 || visible,
+                "{id} has no receipt and none is owed: {:?}\n{story}",
+                sale.receipt
+            );
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The daemon's own desk with the real journal and the real codec, in a simulated world: faults alone and in pairs, clocks
+//! that are wrong after a crash, crashes between any two acts. After each payment the books are held against the gateway's.
+//!
+//! `SHOP_DAYS_PAYMENTS=10000000 cargo test --release --test shop_days -- --nocapture` is the long run. A failure prints
+//! its seed and its world: `SHOP_DAYS_SEED=1 SHOP_DAYS_WORLD=7 SHOP_DAYS_PAYMENTS=800` begins with world 7 and ends with it.
+//!
+//! | file | for |
+//! |---|---|
+//! | `shop` | the desk, its line, its paper, the world's time |
+//! | `payment` | what one payment and its customers bring, and what goes wrong |
+//! | `checks` | what must be true |
+//! | `lane` | the merchant, the codec and the settings |
+
+mod checks;
+mod lane;
+mod payment;
+mod shop;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use shop::Shop;
+
+/// Payments that share a journal; then the world begins anew, so that a failing seed is short.
+const PER_WORLD: u64 = 100;
+/// A long run says so often how far it is.
+const REPORT_EVERY: u64 = 20_000;
+
+/// What all threads share: which world is next, and how many payments have come to rest without a violation.
+struct Run {
+    seed: u64,
+    payments: u64,
+    worlds: AtomicU64,
+    done: AtomicU64,
+    began: Instant,
+}
+
+impl Run {
+    /// Plays one world after the other until all are taken.
+    fn work(&self) {
+        // Memory-backed where there is such a place: the disk's honesty is the journal's own tests' business.
+        let base = Path::new("/dev/shm");
+        let base = if base.is_dir() { base.to_owned() } else { std::env::temp_dir() };
+        loop {
+            let world = self.worlds.fetch_add(1, Ordering::Relaxed);
+            let first = world * PER_WORLD;
+            if first >= self.payments {
+                return;
+            }
+            let dir = tempfile::tempdir_in(&base).expect("a directory");
+            let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(world);
+            let mut shop = Shop::new(dir.path(), seed);
+            for number in 0..PER_WORLD.min(self.payments - first) {
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| shop.payment(number)));
+                if let Err(panic) = outcome {
+                    eprintln!("seed {}, world {world}, payment {number} in it", self.seed);
+                    std::panic::resume_unwind(panic);
+                }
+                self.count();
+            }
+        }
+    }
+
+    /// A long run says now and then how far it is, so that it can be cut off.
+    fn count(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done.is_multiple_of(REPORT_EVERY) {
+            let seconds = self.began.elapsed().as_secs();
+            println!("{done} payments in {seconds} s, seed {}: no violation so far", self.seed);
+        }
+    }
+}
+
+#[test]
+fn no_fault_and_no_pair_of_faults_loses_money_or_takes_it_twice() {
+    let number =
+        |name: &str, default: u64| std::env::var(name).map_or(default, |text| text.parse().expect(name));
+    let run = Run {
+        seed: number("SHOP_DAYS_SEED", 1),
+        payments: number("SHOP_DAYS_PAYMENTS", 50_000),
+        // A world of a long run can be played alone.
+        worlds: AtomicU64::new(number("SHOP_DAYS_WORLD", 0)),
+        done: AtomicU64::new(0),
+        began: Instant::now(),
+    };
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| run.work());
+        }
+    });
+    let (done, seconds) = (run.done.load(Ordering::Relaxed), run.began.elapsed().as_secs());
+    println!("{done} payments in {seconds} s, seed {}: no violation", run.seed);
+}

@@ -1,0 +1,138 @@
+//! One payment: what goes wrong with the gateway, whether the terminal crashes, who the customers are, and what the cashier
+//! does meanwhile. All of it is drawn; nothing here knows what should come of it.
+
+use std::time::Duration;
+
+use micropayd::ids::{PaymentCode, SaleId};
+use micropayd::input::{Command, Input, Scan};
+use micropayd::payment::SalePhase;
+use micropayd::simulator::mood::Mood;
+use micropayd::simulator::weather::{Fault, Rule, Where};
+use micropayd::simulator::world::Offer;
+
+use crate::shop::Shop;
+
+/// What can go wrong in the weather. Left out: an authentic lie that the money is not there, which no client can survive.
+const FAULTS: &[(Where, Fault)] = &[
+    (Where::Micropay, Fault::SystemError),
+    (Where::Micropay, Fault::SystemErrorPaid),
+    (Where::Micropay, Fault::BankError),
+    (Where::Micropay, Fault::BankErrorPaid),
+    (Where::Micropay, Fault::FailButPaid),
+    (Where::Micropay, Fault::ReturnFail),
+    (Where::Micropay, Fault::ReturnFailPaid),
+    (Where::Any, Fault::LostBefore),
+    (Where::Any, Fault::LostAfter),
+    (Where::Micropay, Fault::ArriveLate),
+    (Where::Micropay, Fault::Twice),
+    (Where::Reverse, Fault::Twice),
+    (Where::Any, Fault::Delay),
+    (Where::Any, Fault::Hang),
+    (Where::Any, Fault::Cut),
+    (Where::Reverse, Fault::Recall),
+    (Where::Reverse, Fault::BeingPaid),
+    (Where::Reverse, Fault::SystemError),
+    (Where::Reverse, Fault::SystemErrorPaid),
+    (Where::Orderquery, Fault::Stale),
+    (Where::Any, Fault::FrequencyLimited),
+    (Where::Any, Fault::Unsigned),
+    (Where::Any, Fault::Forged),
+    (Where::Any, Fault::WrongSignType),
+    (Where::Micropay, Fault::OtherOrder),
+    (Where::Micropay, Fault::OtherAmount),
+    (Where::Orderquery, Fault::OtherOrder),
+    (Where::Orderquery, Fault::OtherAmount),
+    (Where::Any, Fault::OtherMerchant),
+    (Where::Any, Fault::Replay),
+    (Where::Any, Fault::Html),
+    (Where::Any, Fault::Portal),
+    (Where::Any, Fault::Status500),
+    (Where::Any, Fault::Status302),
+    (Where::Any, Fault::Empty),
+    (Where::Any, Fault::Doctype),
+    (Where::Any, Fault::DuplicateKeys),
+    (Where::Any, Fault::Nul),
+];
+
+const MOODS: &[Mood] = &[
+    Mood::Pay,
+    Mood::Pay,
+    Mood::Pay,
+    Mood::Password,
+    Mood::Cancel,
+    Mood::WalkAway,
+    Mood::Late,
+    Mood::Again,
+    Mood::Poor,
+    Mood::Card,
+    Mood::Expired,
+];
+
+impl Shop<'_> {
+    /// Plays the `number`-th payment of this shop to its end, and holds it against the truth.
+    pub fn payment(&mut self, number: u64) {
+        self.story.clear();
+        self.opened = (0, self.life);
+        let fen = 1 + u32::try_from(self.dice.throw() % 90_000).unwrap();
+        self.front.weather.clear();
+        for _ in 0..self.dice.throw() % 3 {
+            let (api, fault) = FAULTS[usize::try_from(self.dice.throw()).unwrap_or(0) % FAULTS.len()];
+            let times = 1 + u32::try_from(self.dice.throw() % 3).unwrap();
+            let mut rule = Rule::once(api, fault).times(times);
+            if matches!(fault, Fault::Delay | Fault::ArriveLate) {
+                rule = rule.seconds((self.dice.throw() % 40_000) as f64 / 1000.0);
+            }
+            self.say(|| format!("weather {rule:?}"));
+            self.front.weather.add(self.now, rule);
+        }
+        self.crash_chance = if self.dice.chance(0.15) { 0.1 } else { 0.0 };
+        let Some(id) = self.open(fen, &format!("key-{number}")) else {
+            // A crash between the commit and the answer: the key finds the sale again, or there never was one.
+            self.crash_chance = 0.0;
+            let again = self.open(fen, &format!("key-{number}"));
+            assert!(again.is_some(), "the key opens or finds a sale\n{}", self.story.join("\n"));
+            return self.conclude(&again.unwrap());
+        };
+        for _ in 0..1 + self.dice.throw() % 2 {
+            let thought = Duration::from_millis(self.dice.throw() % 4_000);
+            self.pass(thought);
+            let mood = MOODS[usize::try_from(self.dice.throw()).unwrap_or(0) % MOODS.len()];
+            let (code, _) = self.front.world.new_code(self.now, mood, Offer::default());
+            self.say(|| format!("scan {mood:?}"));
+            let code = PaymentCode::parse(&code).expect("a code");
+            self.give(Input::Scan(Scan::Code("scanner".to_owned(), code)));
+            self.check_cashier(&id);
+            match self.dice.throw() % 20 {
+                0 => self.ask(|reply| Command::Cancel(id.clone(), reply)),
+                1 => self.ask(|reply| Command::Check(id.clone(), reply)),
+                2 => self.crash(),
+                _ => {}
+            }
+            let span = Duration::from_millis(self.dice.throw() % 20_000);
+            self.pass(span);
+            self.check_cashier(&id);
+        }
+        self.conclude(&id);
+    }
+
+    /// Faults stop; everything must come to rest and agree.
+    fn conclude(&mut self, id: &SaleId) {
+        self.crash_chance = 0.0;
+        self.front.weather.clear();
+        if self.sale(id).payment.phase() == SalePhase::AwaitingCode {
+            self.ask(|reply| Command::Cancel(id.clone(), reply));
+        }
+        let began = self.now;
+        while self.turn() {
+            assert!(
+                self.now.since(began) < Duration::from_secs(30 * 60),
+                "{id} does not come to rest\n{}",
+                self.story.join("\n")
+            );
+        }
+        let now = self.now;
+        self.desk().idle(now);
+        self.check_rest(id);
+        self.pay_requests.clear();
+    }
+}
