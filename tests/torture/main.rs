@@ -12,6 +12,8 @@ mod disk;
 mod hands;
 mod hosts;
 mod kills;
+#[path = "../shop_days/lane.rs"]
+mod lane;
 mod line;
 mod lives;
 mod names;

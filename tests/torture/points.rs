@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use micropayd::gateway::wechat::{self, Wechat};
 use micropayd::gateway::{Call, Gateway, Outcome, Request};
 use micropayd::ids::{PaymentCode, SaleId};
 use micropayd::input::{Command, Input, PrintOutcome, Printed, Scan};
@@ -19,14 +18,15 @@ use micropayd::printer::Job;
 use micropayd::receipt::Copy;
 use micropayd::sale::{NewSale, Sale};
 use micropayd::simulator::fields::Api;
-use micropayd::simulator::front::{Answer, Certificate, Delivery, Front, Merchant};
+use micropayd::simulator::front::{Answer, Certificate, Delivery, Front};
 use micropayd::simulator::mood::Mood;
 use micropayd::simulator::weather::{Fault, Rule, Where};
 use micropayd::simulator::world::{Offer, Rules, World};
-use micropayd::terminal::desk::{Act, Desk, Setup};
+use micropayd::terminal::desk::{Act, Desk};
 use micropayd::time::Timestamp;
 
-const KEY: &str = "192006250b4c09247ec02edce69f6a2d";
+use crate::lane;
+
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/crash-points.md");
 /// From the crash to the next start.
 const DEAD: Duration = Duration::from_secs(20);
@@ -70,7 +70,7 @@ impl Life<'_> {
         // Another test of this process that is just starting a daemon holds our lock until its child has become one.
         let until = std::time::Instant::now() + Duration::from_secs(10);
         let opened = loop {
-            match Journal::open(&settings, &"T01".parse().unwrap()) {
+            match Journal::open(&settings, &lane::terminal()) {
                 Ok(opened) => break opened,
                 Err(JournalError::InUse { .. }) if std::time::Instant::now() < until => {
                     std::thread::yield_now()
@@ -78,19 +78,7 @@ impl Life<'_> {
                 Err(error) => panic!("the journal opens: {error}"),
             }
         };
-        let setup = Setup {
-            terminal: "T01".parse().unwrap(),
-            store_name: "朝阳门店".to_owned(),
-            subject: "朝阳门店-消费".to_owned(),
-            policy: Policy::default(),
-            language: Language::English,
-            max_amount: None,
-            prints: true,
-            opens_drawer: true,
-            sandbox: false,
-            not_ready: None,
-            gateway: Arc::clone(&self.gateway),
-        };
+        let setup = lane::setup(&self.gateway, Language::English);
         let mut desk = Desk::start(setup, opened, None, self.now).expect("what was open is taken up");
         let acts = desk.take_acts();
         self.desk = Some(desk);
@@ -270,16 +258,11 @@ fn journal_says(sale: Option<&Sale>) -> String {
 fn row(story: usize, k: u32) -> Option<String> {
     let (_, mood, weather) = STORIES[story];
     let dir = tempfile::tempdir().expect("a directory");
-    let merchant = Merchant {
-        app_id: "wx8888888888888888".to_owned(),
-        mch_id: "1900000109".to_owned(),
-        api_key: KEY.to_owned(),
-    };
     let mut life = Life {
         dir: dir.path(),
         desk: None,
-        front: Front::new(merchant, World::new(1, Rules::default()), 1),
-        gateway: Arc::new(codec()),
+        front: Front::new(lane::merchant(), World::new(1, Rules::default()), 1),
+        gateway: Arc::new(lane::codec()),
         now: Timestamp(1_795_233_600_000),
         queue: VecDeque::new(),
         left: Some(k),
@@ -320,21 +303,6 @@ fn row(story: usize, k: u32) -> Option<String> {
         life.at,
         first.unwrap_or_else(|| "–".to_owned()),
     ))
-}
-
-fn codec() -> Wechat {
-    let settings = wechat::Settings {
-        app_id: "wx8888888888888888".to_owned(),
-        mch_id: "1900000109".to_owned(),
-        sub_app_id: None,
-        sub_mch_id: None,
-        sign_type: wechat::SignType::HmacSha256,
-        api_key: wechat::Secret::parse(KEY).expect("a key"),
-        ip: "127.0.0.1".parse().expect("an address"),
-        device: None,
-        has_client_certificate: true,
-    };
-    Wechat::new(settings).expect("settings")
 }
 
 #[test]
