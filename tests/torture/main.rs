@@ -2,9 +2,11 @@
 //! cashier's words are held against the gateway's truth. And the real binary on a line, with a resolver, on a disk and by
 //! clocks that are broken; what needs root for it says so where there is none. Commands and results: `docs/torture.md`.
 
+mod books;
 // What reads registers or writes code is for one kind of processor.
 #[cfg(target_arch = "x86_64")]
 mod calls;
+mod checks;
 #[cfg(target_arch = "x86_64")]
 mod clock;
 mod disk;
