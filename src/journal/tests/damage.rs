@@ -121,6 +121,10 @@ fn any_step_that_is_changed_removed_or_added_breaks_the_chain() {
             }
         }
     }
+    // A state that could have been: nothing but the hash knows better.
+    let shop = closed();
+    tamper(&shop, "UPDATE step SET state = (SELECT state FROM step WHERE seq = 2) WHERE seq = 3");
+    assert!(verdict(&shop).is_err());
 }
 
 #[test]
