@@ -4,14 +4,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use nix::sys::ptrace;
-use nix::sys::signal::Signal;
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
+
+use crate::tracer;
 
 /// Clocks by their kernel's numbers (clock_gettime(2)); the coarse ones and the atomic one go with the wall.
 const WALL: [u64; 3] = [0, 5, 11];
@@ -98,21 +96,7 @@ pub struct Born {
 impl Born {
     /// Starts it with the wall clock so many seconds off.
     pub fn with_wall(seconds: i64, program: &Path, configuration: &Path, log: File) -> Self {
-        let mut command = Command::new(program);
-        command
-            .args(["run", "--config"])
-            .arg(configuration)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log);
-        // SAFETY: between fork and exec only one system call is made; nothing is allocated and no lock is taken.
-        unsafe {
-            command.pre_exec(|| ptrace::traceme().map_err(Into::into));
-        }
-        let child = command.spawn().expect("the daemon starts");
-        let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
-        let stopped = waitpid(pid, None).expect("it stops at its exec");
-        assert!(matches!(stopped, WaitStatus::Stopped(_, Signal::SIGTRAP)), "{stopped:?}");
+        let (child, pid) = tracer::start(program, configuration, log);
         let hands = Hands::of(child.id());
         hands.set_wall(seconds);
         ptrace::detach(pid, None).expect("it goes on");

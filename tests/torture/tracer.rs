@@ -1,10 +1,10 @@
-//! Runs the daemon under ptrace, counts the system calls of all its threads that can be seen from outside, and kills it
+//! Starts the daemon under ptrace, counts the system calls of all its threads that can be seen from outside, and kills it
 //! at the entry of a chosen one, before the kernel carries it out.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::libc;
@@ -97,10 +97,9 @@ const UNSEEN: &[libc::c_long] = &[
     libc::SYS_restart_syscall,
 ];
 
-/// Runs `program` until it ends or begins its `at`-th call with an effect. `pid` is set as soon as there is one. Only
-/// the thread that calls this may wait for the process.
-#[expect(clippy::zombie_processes, reason = "the loop below waits for every thread of it")]
-pub fn live(program: &Path, configuration: &Path, log: File, at: u64, pid: &AtomicI32) -> Life {
+/// Starts the daemon, traced by the thread that calls this; it stands before its first instruction and must be told to go
+/// on.
+pub fn start(program: &Path, configuration: &Path, log: File) -> (Child, Pid) {
     let mut command = Command::new(program);
     command
         .args(["run", "--config"])
@@ -113,10 +112,17 @@ pub fn live(program: &Path, configuration: &Path, log: File, at: u64, pid: &Atom
         command.pre_exec(|| ptrace::traceme().map_err(Into::into));
     }
     let child = command.spawn().expect("the daemon starts");
-    let main = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+    let stopped = waitpid(pid, None).expect("it stops at its exec");
+    assert!(matches!(stopped, WaitStatus::Stopped(_, Signal::SIGTRAP)), "{stopped:?}");
+    (child, pid)
+}
+
+/// Runs `program` until it ends or begins its `at`-th call with an effect. `pid` is set as soon as there is one. Only
+/// the thread that calls this may wait for the process.
+pub fn live(program: &Path, configuration: &Path, log: File, at: u64, pid: &AtomicI32) -> Life {
+    let (_, main) = start(program, configuration, log);
     let mut life = Life { calls: 0, killed_at: None };
-    let first = waitpid(main, None).expect("it stops at its exec");
-    assert!(matches!(first, WaitStatus::Stopped(_, Signal::SIGTRAP)), "{first:?}");
     let options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_EXITKILL;
     ptrace::setoptions(main, options).expect("options");
     ptrace::syscall(main, None).expect("it goes on");
