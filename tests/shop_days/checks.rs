@@ -37,7 +37,7 @@ impl Shop<'_> {
         held
     }
 
-    /// I12: the sentence and the goods agree with the gateway at every moment.
+    /// Cashier: the sentence and the goods agree with the gateway at every moment.
     pub fn check_cashier(&mut self, id: &SaleId) {
         let sale = self.sale(id);
         let told = told(&sale.payment, self.clock(), &Policy::default(), Language::Chinese);

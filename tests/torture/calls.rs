@@ -103,7 +103,7 @@ async fn point(scenario: &Scenario, at: u64) -> Life {
     }
     let until = Instant::now() + LIFE;
     while !dead.load(Ordering::Acquire) {
-        shop.ensure(Instant::now() < until, || "I9: SIGTERM does not end it".to_owned());
+        shop.ensure(Instant::now() < until, || "rest: SIGTERM does not end it".to_owned());
         sleep(Duration::from_millis(2)).await;
     }
     let life = tracer.join().expect("the tracer");
@@ -112,7 +112,7 @@ async fn point(scenario: &Scenario, at: u64) -> Life {
     let open = shop.check_dead();
     shop.stage.launch().await.expect("launched");
     if let Err(error) = shop.stage.ready().await {
-        shop.ensure(false, || format!("I2: no start after call {at}: {error:#}"));
+        shop.ensure(false, || format!("rest: no start after call {at}: {error:#}"));
     }
     shop.check_listed(&open).await;
     shop.conclude().await;

@@ -1,6 +1,6 @@
 //! What must be true of a shop, at every moment, while the daemon is dead and when all has come to rest: the journal, the
 //! paper and the cashier's words held against the gateway's truth. Looks only; whatever is not true ends the test with
-//! the whole story.
+//! the whole story. The rules have the names of `docs/testing.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,20 +34,20 @@ impl Shop {
         held
     }
 
-    /// I1 and I12, while the daemon is dead: the journal says open or paid of everything that the gateway holds; what was
-    /// handed over is paid; what was acknowledged is there. Gives the sales that are open.
+    /// Money, once, ledger and cashier, while the daemon is dead: the journal says open or paid of everything that the
+    /// gateway holds; what was acknowledged is there; what was handed over is paid. Gives the sales that are open.
     pub fn check_dead(&self) -> BTreeSet<String> {
         let sales = self.read_sales();
         // The journal stands still, the gateway does not: what it holds now, it holds of what was sent before.
         for order in self.stage.gateway.orders() {
             let (id, ordinal) = order.out_trade_no.parse::<OrderNumber>().expect("our own number").split();
             let Some(sale) = sales.get(id.as_str()) else {
-                self.wrong(&format!("I1: the gateway knows {}, the journal does not", order.out_trade_no))
+                self.wrong(&format!("money: the gateway knows {}, the journal does not", order.out_trade_no))
             };
             let attempt = sale.payment.attempts.get(usize::from(ordinal) - 1);
             let Some(attempt) = attempt else {
                 self.wrong(&format!(
-                    "I1: the gateway knows attempt {}, the journal does not",
+                    "money: the gateway knows attempt {}, the journal does not",
                     order.out_trade_no
                 ))
             };
@@ -56,24 +56,26 @@ impl Shop {
                 net == 0 || attempt.phase.is_open() || matches!(attempt.phase, Phase::Paid(_)),
                 || {
                     format!(
-                        "I1: the gateway holds {net} of {}, the journal says {:?}",
+                        "money: the gateway holds {net} of {}, the journal says {:?}",
                         order.out_trade_no, attempt
                     )
                 },
             );
             self.ensure(net > 0 || !matches!(attempt.phase, Phase::Paid(_)), || {
-                format!("I1: {} is paid, the gateway holds nothing", order.out_trade_no)
+                format!("money: {} is paid, the gateway holds nothing", order.out_trade_no)
             });
         }
         for (id, held) in self.held() {
-            self.ensure(held.orders <= 1, || format!("I1: {id} is charged {} times", held.orders));
+            self.ensure(held.orders <= 1, || format!("once: {id} is charged {} times", held.orders));
         }
         for id in self.acknowledged.values() {
-            self.ensure(sales.contains_key(id), || format!("I10: acknowledged {id} is not in the journal"));
+            self.ensure(sales.contains_key(id), || {
+                format!("ledger: acknowledged {id} is not in the journal")
+            });
         }
         for id in &self.handed_over {
             self.ensure(sales[id].payment.phase() == SalePhase::Paid, || {
-                format!("I12: goods of {id} were handed over, the journal says {:?}", sales[id].payment)
+                format!("cashier: goods of {id} were handed over, the journal says {:?}", sales[id].payment)
             });
         }
         self.check_requests();
@@ -89,33 +91,33 @@ impl Shop {
             *asked.entry(number).or_default() += 1;
         }
         for (number, count) in asked {
-            self.ensure(count == 1, || format!("I1: {count} pay requests for {number}"));
+            self.ensure(count == 1, || format!("once: {count} pay requests for {number}"));
         }
     }
 
-    /// I9, right after a start: what the dead journal had open and the living one still has is in the list.
+    /// Visibility, right after a start: what the dead journal had open and the living one still has is in the list.
     pub async fn check_listed(&self, were_open: &BTreeSet<String>) {
         let Some(status) = self.get("/v1/status").await else { return };
         let listed = status.to_string();
         let sales = self.sales();
         for id in were_open.iter().filter(|id| sales[*id].payment.is_open()) {
             self.ensure(listed.contains(id.as_str()), || {
-                format!("I9: {id} is open and not listed: {listed}")
+                format!("visibility: {id} is open and not listed: {listed}")
             });
         }
     }
 
-    /// I12: what the cashier is told now agrees with the gateway.
+    /// Cashier: what the cashier is told now agrees with the gateway.
     pub async fn look(&mut self, id: &str) -> Option<Value> {
         let sale = self.get(&format!("/v1/payments/{id}")).await?;
         let told = &sale["cashier"];
         self.ensure(told["text"].as_str().is_some_and(|text| !text.is_empty()), || {
-            format!("I12: no sentence for {sale}")
+            format!("cashier: no sentence for {sale}")
         });
         if told["hand_over_goods"] == true {
             let held = self.held().get(id).copied().unwrap_or_default();
             self.ensure(held.orders == 1 && Some(held.fen) == sale["amount"].as_u64(), || {
-                format!("I12: goods for {} fen of {} orders: {sale}", held.fen, held.orders)
+                format!("cashier: goods for {} fen of {} orders: {sale}", held.fen, held.orders)
             });
             self.handed_over.insert(id.to_owned());
         }
@@ -137,7 +139,7 @@ impl Shop {
         });
     }
 
-    /// All is at rest: I2, I3, I4 and I12 of every sale.
+    /// When all is at rest: rest, receipt and cashier of every sale, and secrets.
     pub async fn check_rest(&mut self) {
         self.check_dead();
         let (sales, held) = (self.sales(), self.held());
@@ -148,9 +150,9 @@ impl Shop {
             let of = sales.values().find(|sale| paper.contains(sale.id.as_str()));
             match of {
                 Some(sale) => self.ensure(sale.payment.phase() == SalePhase::Paid, || {
-                    format!("I3: a receipt of {} which is {:?}", sale.id, sale.payment.phase())
+                    format!("receipt: a receipt of {} which is {:?}", sale.id, sale.payment.phase())
                 }),
-                None => self.ensure(!whole, || format!("I3: a receipt of no sale: {paper}")),
+                None => self.ensure(!whole, || format!("receipt: a receipt of no sale: {paper}")),
             }
         }
         for (id, sale) in &sales {
@@ -161,13 +163,13 @@ impl Shop {
             let of_it: Vec<&String> = papers.iter().filter(|paper| paper.contains(id.as_str())).collect();
             let marked = |paper: &str| paper.contains("【可能重复】") || paper.contains("【补打】");
             let unmarked = of_it.iter().filter(|paper| !marked(paper)).count();
-            self.ensure(unmarked <= 1, || format!("I3: {unmarked} unmarked receipts of {id}"));
+            self.ensure(unmarked <= 1, || format!("receipt: {unmarked} unmarked receipts of {id}"));
             if sale.payment.phase() == SalePhase::Paid {
                 self.ensure(held.orders == 1 && held.fen == price, || {
-                    format!("I2: {id} is paid, the gateway holds {} of {}", held.fen, held.orders)
+                    format!("rest: {id} is paid, the gateway holds {} of {}", held.fen, held.orders)
                 });
                 self.ensure(goods == Some(true), || {
-                    format!("I12: {id} is paid and not handed over: {told:?}")
+                    format!("cashier: {id} is paid and not handed over: {told:?}")
                 });
                 let printed = of_it.iter().any(|paper| !paper.ends_with(TORN.trim_start()));
                 let owed = matches!(
@@ -175,19 +177,19 @@ impl Shop {
                     ReceiptState::Queued | ReceiptState::Unconfirmed | ReceiptState::Failed
                 );
                 self.ensure(printed || (owed && status.contains(id.as_str())), || {
-                    format!("I3: {id} has no receipt and none is owed: {:?}, {status}", sale.receipt)
+                    format!("receipt: {id} has no receipt and none is owed: {:?}, {status}", sale.receipt)
                 });
             } else {
                 self.ensure(held.fen == 0, || {
-                    format!("I2: {id} is {:?}, {} fen held", sale.payment, held.fen)
+                    format!("rest: {id} is {:?}, {} fen held", sale.payment, held.fen)
                 });
-                self.ensure(goods == Some(false), || format!("I12: {id} is not paid: {told:?}"));
+                self.ensure(goods == Some(false), || format!("cashier: {id} is not paid: {told:?}"));
             }
         }
         self.check_secrets();
     }
 
-    /// I4: no code and no key in the log or in anything that the daemon wrote.
+    /// Secrets: no code and no key in the log or in anything that the daemon wrote.
     fn check_secrets(&self) {
         let mut secrets = self.codes.clone();
         secrets.push(self.stage.gateway.handshake().api_key);
@@ -202,7 +204,7 @@ impl Shop {
             // As text: one pass over the file for each secret is quick enough.
             let text = String::from_utf8_lossy(bytes);
             for secret in &secrets {
-                self.ensure(!text.contains(secret.as_str()), || format!("I4: a secret is in {name}"));
+                self.ensure(!text.contains(secret.as_str()), || format!("secrets: a secret is in {name}"));
             }
         }
     }

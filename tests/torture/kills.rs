@@ -119,7 +119,7 @@ impl Story {
                 .act("start", async |shop| {
                     shop.stage.launch().await.expect("launched");
                     if let Err(error) = shop.stage.ready().await {
-                        shop.ensure(false, || format!("I2: no start: {error:#}"));
+                        shop.ensure(false, || format!("rest: no start: {error:#}"));
                     }
                 })
                 .await;

@@ -53,7 +53,7 @@ async fn sell(shop: &mut Shop, key: &str) -> String {
     }
 }
 
-/// I8: the second says which process is the first, and the first does not notice.
+/// One writer: the second says which process is the first, and the first does not notice.
 #[test]
 fn a_second_daemon_on_a_journal_ends_at_once_and_names_the_first() {
     let times = Mutex::new((Duration::MAX, Duration::ZERO));

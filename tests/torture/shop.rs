@@ -314,7 +314,7 @@ impl Shop {
             if resting {
                 break;
             }
-            self.ensure(Instant::now() < until, || format!("I2: no rest: {sales:?}"));
+            self.ensure(Instant::now() < until, || format!("rest: no rest: {sales:?}"));
             sleep(Duration::from_millis(40)).await;
         }
         self.check_rest().await;
