@@ -1,4 +1,4 @@
-//! Hosts that no request can reach, each in its own way, and a door in front of the good one that can be shut.
+//! Hosts that no request can reach, each in its own way, and the good one with and without a line that can be pulled.
 
 use std::net::{SocketAddr, TcpListener as Bound, TcpStream as Knock};
 use std::os::fd::OwnedFd;
@@ -9,9 +9,8 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustix::net::{AddressFamily, SocketType};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::shop::Shop;
@@ -82,7 +81,12 @@ impl Host {
         Self { url: self.url.replace("127.0.0.1", "localhost"), ..self }
     }
 
-    /// The simulated gateway.
+    /// The simulated gateway at the end of a line that can be pulled.
+    pub fn at_the_line(shop: &Shop) -> Self {
+        Self::at(shop.stage.line.addr())
+    }
+
+    /// The simulated gateway, with nothing between.
     pub fn gateway(shop: &Shop) -> Self {
         Self::at(shop.stage.gateway.addr())
     }
@@ -183,74 +187,4 @@ fn certified(bad: Bad, shop: &Shop) -> Arc<ServerConfig> {
     let config =
         ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key);
     Arc::new(config.expect("a server"))
-}
-
-/// A door in front of the gateway: open, every byte goes through; shut, connections break and none is taken.
-pub struct Door {
-    address: SocketAddr,
-    open: watch::Sender<bool>,
-    listens: watch::Receiver<bool>,
-}
-
-impl Door {
-    pub async fn before(shop: &Shop) -> Self {
-        let gateway = shop.stage.gateway.addr();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("an address");
-        let address = listener.local_addr().expect("its address");
-        let (open, wanted) = watch::channel(true);
-        let (listening, listens) = watch::channel(true);
-        tokio::spawn(keep(address, gateway, Some(listener), wanted, listening));
-        Self { address, open, listens }
-    }
-
-    pub fn host(&self) -> Host {
-        Host::at(self.address)
-    }
-
-    pub fn shut(&self) {
-        self.open.send_replace(false);
-    }
-
-    /// Opens it and waits until it is.
-    pub async fn open(&self) {
-        self.open.send_replace(true);
-        self.listens.clone().wait_for(|listens| *listens).await.expect("the door is there");
-    }
-}
-
-async fn keep(
-    address: SocketAddr,
-    gateway: SocketAddr,
-    mut listener: Option<TcpListener>,
-    mut wanted: watch::Receiver<bool>,
-    listening: watch::Sender<bool>,
-) {
-    loop {
-        if !*wanted.borrow_and_update() {
-            listener = None;
-            listening.send_replace(false);
-            if wanted.changed().await.is_err() {
-                return;
-            }
-            continue;
-        }
-        if listener.is_none() {
-            listener = Some(TcpListener::bind(address).await.expect("the same address"));
-            listening.send_replace(true);
-        }
-        let Some(door) = &listener else { continue };
-        tokio::select! {
-            changed = wanted.changed() => if changed.is_err() { return },
-            Ok((mut here, _)) = door.accept() => {
-                let mut wanted = wanted.clone();
-                tokio::spawn(async move {
-                    let Ok(mut there) = TcpStream::connect(gateway).await else { return };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut here, &mut there) => {}
-                        _ = wanted.wait_for(|open| !*open) => {}
-                    }
-                });
-            }
-        }
-    }
 }

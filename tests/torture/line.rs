@@ -7,7 +7,7 @@ use micropayd::payment::SalePhase;
 use micropayd::simulator::mood::Mood;
 use micropayd::simulator::weather::{Fault, Rule, Where};
 
-use crate::hosts::{BAD, Bad, Door, Host};
+use crate::hosts::{BAD, Bad, Host};
 use crate::in_parallel;
 use crate::shop::{CONNECT, Shop, play};
 
@@ -92,13 +92,12 @@ fn a_good_host_is_found_before_and_behind_a_bad_one() {
 fn a_payment_whose_host_dies_is_looked_up_at_the_other() {
     play(async {
         let mut shop = Shop::patient(1).await;
-        let door = Door::before(&shop).await;
-        shop.gateway_at(&[door.host(), Host::gateway(&shop)]);
+        shop.gateway_at(&[Host::at_the_line(&shop), Host::gateway(&shop)]);
         shop.stage.gateway.set_weather(vec![Rule::once(Where::Micropay, Fault::Hang)]);
         shop.start().await;
         let id = shop.open_sale("the-sale").await;
         shop.begin(&id, Mood::Pay, Duration::ZERO).await;
-        door.shut();
+        shop.stage.line.pull();
         shop.until_told(&id, |told| told["phase"] == "paid").await;
         shop.conclude().await;
         shop.ensure(shop.pay_requests() == 1, || "it was asked to pay twice".to_owned());
@@ -174,14 +173,13 @@ fn a_gateway_that_limits_the_rate_delays_the_end_and_changes_nothing_else() {
 fn a_line_that_goes_down_in_the_middle_of_a_reversal_is_waited_for() {
     play(async {
         let mut shop = Shop::patient(1).await;
-        let door = Door::before(&shop).await;
-        shop.gateway_at(&[door.host()]);
+        shop.gateway_at(&[Host::at_the_line(&shop)]);
         shop.configure("call_manager_after", "\"1500ms\"");
         shop.start().await;
         let id = shop.open_sale("the-sale").await;
         shop.begin(&id, Mood::Password, Duration::from_millis(300)).await;
         shop.cancel(&id).await;
-        door.shut();
+        shop.stage.line.pull();
         let told = shop.until_told(&id, |told| told["phase"] == "reversing").await;
         shop.ensure(
             told["cashier"]["text"].as_str().is_some_and(|text| text.contains("请勿交付商品")),
@@ -216,7 +214,7 @@ fn a_line_that_goes_down_in_the_middle_of_a_reversal_is_waited_for() {
         let before = tries(&shop);
         shop.until(|shop| tries(shop) >= before + 2).await;
 
-        door.open().await;
+        shop.stage.line.put_in().await;
         shop.until_told(&id, |told| told["phase"] == "reversed").await;
         shop.ensure(shop.stage.charged() == 0, || "the money went back".to_owned());
         let sale = &shop.sales()[next.as_str()];

@@ -11,7 +11,7 @@ use std::time::Duration;
 use micropayd::simulator::mood::Mood;
 use tokio::net::UdpSocket;
 
-use crate::hosts::{Bad, Door, Host};
+use crate::hosts::{Bad, Host};
 use crate::in_parallel;
 use crate::shop::{CONNECT, Shop, play, program};
 
@@ -157,14 +157,13 @@ fn the_address_that_worked_outlives_the_resolver_and_a_restart_waits_for_it() {
     play(async {
         let Some(town) = Town::new(Names::At(HOME)).await else { return };
         let mut shop = Shop::patient_with(1, town.program()).await;
-        let door = Door::before(&shop).await;
-        shop.gateway_at(&[door.host().by_name()]);
+        shop.gateway_at(&[Host::at_the_line(&shop).by_name()]);
         shop.start().await;
         for (n, names) in [Names::At(HOME), Names::Hangs, Names::Fails].into_iter().enumerate() {
             town.set(names);
             // No connection outlives this.
-            door.shut();
-            door.open().await;
+            shop.stage.line.pull();
+            shop.stage.line.put_in().await;
             let id = shop.open_sale(&format!("sale-{n}")).await;
             let told = shop.settle(&id, Mood::Pay, Duration::ZERO).await;
             shop.ensure(told["phase"] == "paid", || format!("{names:?}: {told}"));

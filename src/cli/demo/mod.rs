@@ -1,5 +1,6 @@
 //! `micropayd demo`: a whole shop on this machine, without an account and without hardware.
 
+pub mod line;
 mod page;
 pub mod paper;
 pub mod stage;

@@ -2,6 +2,7 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
 const yuan = (fen) => (fen / 100).toFixed(2);
+const FINAL = ["paid", "declined", "reversed", "cancelled"];
 let current = null;
 
 const MOODS = [
@@ -10,8 +11,8 @@ const MOODS = [
   ["u", "coupon", "用券付款 Pays with a coupon"],
 ];
 const FAULTS = [
-  ["l", "down", "断网 Line down"], ["1", "lost_after", "回应丢失 Answers lost"], ["2", "forged", "伪造的回应 Forged answers"],
-  ["3", "systemerror_paid", "系统错误但已扣款 SYSTEMERROR, money moved"], ["4", "recall", "撤销要重来 Recall on reverse"], ["5", "delay", "慢 Slow"],
+  ["l", "line_down", "断网 Line down"], ["t", "lost_after", "回应丢失 Answers lost"], ["f", "forged", "伪造的回应 Forged answers"],
+  ["s", "systemerror_paid", "系统错误但已扣款 SYSTEMERROR, money moved"], ["r", "recall", "撤销要重来 Recall on reverse"], ["d", "delay", "慢 Slow"],
 ];
 
 async function send(path, body) {
@@ -72,14 +73,20 @@ $("cancel").addEventListener("click", () => current && send("/demo/cancel", { id
 $("kill").addEventListener("click", () => send("/demo/kill"));
 $("paper-out").addEventListener("click", (event) => send("/demo/paper", { empty: event.currentTarget.getAttribute("aria-pressed") !== "true" }));
 
+// Digits are the amount's and letters are the switches', wherever the focus is.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.key === "Escape") { $("cancel").click(); return; }
-  if (document.activeElement === $("amount")) return;
-  if (event.key === "Enter" && document.activeElement === document.body) { $("amount").focus(); $("amount").select(); event.preventDefault(); return; }
+  const amount = $("amount"), typing = document.activeElement === amount;
+  if (/^[\d.]$/.test(event.key)) {
+    // The digit itself arrives in the field, which has the focus by then.
+    if (!typing) { amount.focus(); amount.select(); }
+    return;
+  }
+  if (event.key === "Enter" && document.activeElement === document.body) { amount.focus(); amount.select(); event.preventDefault(); return; }
   const key = event.key.toLowerCase();
   const button = key === "k" ? $("kill") : key === "o" ? $("paper-out") : document.querySelector(`button[data-key="${CSS.escape(key)}"]`);
-  if (button) { event.preventDefault(); button.click(); }
+  if (button && !event.repeat) { event.preventDefault(); button.click(); }
 });
 
 const stage = new EventSource("/demo/events");
@@ -98,10 +105,27 @@ stage.addEventListener("stage", (event) => {
   for (const button of $("faults").children) button.setAttribute("aria-pressed", state.faults.includes(button.dataset.name));
   $("purses").replaceChildren(...state.purses.map((line) => { const li = document.createElement("li"); li.textContent = line; return li; }));
   if ($("paper").childElementCount !== state.receipts.length) {
-    $("paper").replaceChildren(...state.receipts.map((text) => { const pre = document.createElement("pre"); pre.textContent = text; return pre; }).reverse());
+    $("paper").replaceChildren(...state.receipts.map(sheet).reverse());
   }
 });
+// What is printed large stands between SO and DC4.
+function sheet(text) {
+  const pre = document.createElement("pre");
+  pre.append(...text.split(/[\x0e\x14]/).map((part, n) => {
+    const piece = document.createElement(n % 2 ? "b" : "span");
+    piece.textContent = part;
+    return piece;
+  }));
+  return pre;
+}
+
 const shop = new EventSource("/shop/v1/events");
+// News that may be old are no reason to hand anything over.
+shop.addEventListener("error", () => {
+  if (current && !FINAL.includes(current.phase)) {
+    say("连接中断，收款结果未知，请勿交付商品 Connection lost: the outcome is not known", "call_manager", "✘ 先不要交货 Do not hand over the goods");
+  }
+});
 shop.addEventListener("payment", (event) => {
   const payment = JSON.parse(event.data);
   if (!current || payment.id === current.id || payment.created_at > current.created_at) show(payment);
@@ -113,7 +137,7 @@ fetch("/shop/v1/payments?limit=1").then((answer) => answer.json()).then((page) =
 }).catch(() => {});
 // Seconds left are part of the sentence: read it again while something is waited for.
 setInterval(async () => {
-  if (!current || ["paid", "declined", "reversed", "cancelled"].includes(current.phase) && !["queued", "sending"].includes(current.receipt.state)) return;
+  if (!current || FINAL.includes(current.phase) && !["queued", "sending"].includes(current.receipt.state)) return;
   const answer = await fetch("/shop/v1/payments/" + encodeURIComponent(current.id)).catch(() => null);
   if (answer && answer.ok) show(await answer.json());
 }, 1000);

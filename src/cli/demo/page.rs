@@ -21,6 +21,8 @@ use tokio_stream::wrappers::{BroadcastStream, IntervalStream};
 
 use super::stage::Stage;
 
+/// The one switch of the weather that is not the gateway's.
+const LINE_DOWN: &str = "line_down";
 /// How often the page hears how the stage looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -101,7 +103,7 @@ async fn look(demo: &Demo) -> Value {
         "running": pid.is_some(),
         "pid": pid,
         "paper_out": demo.stage.paper.is_empty(),
-        "receipts": demo.stage.paper.receipts(),
+        "receipts": demo.stage.paper.sheets(),
         "faults": *demo.faults.lock().unwrap_or_else(|broken| broken.into_inner()),
         "purses": purses,
     })
@@ -136,8 +138,14 @@ async fn weather(State(demo): State<Shared>, Json(ask): Json<Value>) -> Result<S
         }
         faults.clone()
     };
+    if faults.iter().any(|fault| fault == LINE_DOWN) {
+        demo.stage.line.pull();
+    } else {
+        demo.stage.line.put_in().await;
+    }
     let rules: Vec<_> = faults
         .iter()
+        .filter(|fault| *fault != LINE_DOWN)
         .map(|fault| match fault.as_str() {
             "recall" => ("reverse", "recall", None),
             "systemerror_paid" => ("micropay", "systemerror_paid", None),

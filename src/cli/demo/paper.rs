@@ -14,6 +14,9 @@ use tokio::sync::watch;
 /// The last line of a receipt that did not come out whole.
 pub const TORN: &str = "\n[torn]";
 
+/// Stand in a sheet before and after what is printed in double size (ESC/POS knows them as SO and DC4).
+const LARGE: [char; 2] = ['\u{e}', '\u{14}'];
+
 /// A printer on a loopback port.
 #[derive(Clone)]
 pub struct Paper {
@@ -70,6 +73,11 @@ impl Paper {
 
     /// Every receipt so far, as text.
     pub fn receipts(&self) -> Vec<String> {
+        self.sheets().iter().map(|sheet| sheet.replace(LARGE, "")).collect()
+    }
+
+    /// Every receipt so far, as text in which what is large stands between [`LARGE`].
+    pub fn sheets(&self) -> Vec<String> {
         self.with(|shared| shared.receipts.clone())
     }
 
@@ -105,6 +113,7 @@ impl Paper {
                 match piece.what {
                     What::Text => text.extend_from_slice(&bytes[read_to - piece.length..read_to]),
                     What::Picture(name) => text.extend_from_slice(format!("[{name}]\n").as_bytes()),
+                    What::Large(large) => text.push(LARGE[usize::from(!large)] as u8),
                     What::Nothing => {}
                     What::Cut => self.cut(&mut text),
                     What::Ask(reply) => drop(client.write_all(&self.answer(reply)).await),
@@ -112,7 +121,7 @@ impl Paper {
             }
         }
         // The client is gone in the middle of a receipt: what came out is torn off.
-        if text.iter().any(|byte| !byte.is_ascii_whitespace()) {
+        if text.iter().any(u8::is_ascii_graphic) || !text.is_ascii() {
             text.extend_from_slice(TORN.as_bytes());
             self.cut(&mut text);
         }
@@ -134,7 +143,7 @@ impl Paper {
         let (decoded, _, _) = encoding_rs::GB18030.decode(text);
         let receipt = decoded.trim_matches('\n').to_owned();
         text.clear();
-        if !receipt.trim().is_empty() {
+        if !receipt.replace(LARGE, "").trim().is_empty() {
             let count = self.with(|shared| {
                 shared.receipts.push(receipt);
                 shared.receipts.len()
@@ -154,6 +163,7 @@ enum What {
     Text,
     Nothing,
     Picture(&'static str),
+    Large(bool),
     Cut,
     Ask(Reply),
 }
@@ -207,6 +217,8 @@ impl Piece {
                 }
                 [b'(', ..] => None,
                 [b'r', ..] => piece(3, What::Ask(Reply::Queued)),
+                [b'!', size, ..] => piece(3, What::Large(*size != 0)),
+                [b'!'] => None,
                 [b'L' | b'W' | b'P', ..] => piece(4, What::Nothing),
                 _ => piece(3, What::Nothing),
             },

@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep};
 
+use super::line::Line;
 use super::paper::Paper;
 use crate::simulator::mood::Mood;
 use crate::simulator::order::{Coupon, CouponKind};
@@ -82,6 +83,8 @@ pub struct Stage {
     log: Arc<Log>,
     /// The printer.
     pub paper: Paper,
+    /// The line from the daemon to the gateway.
+    pub line: Line,
     /// The gateway.
     pub gateway: Simulator,
 }
@@ -126,11 +129,13 @@ impl Stage {
         std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
         let gateway = simulator::Settings { tls: true, seed, rules, ..simulator::Settings::default() };
         let gateway = Simulator::start(gateway).await?;
+        let line = Line::to(gateway.addr()).await?;
         let paper = Paper::start().await?;
         let (scanner, scanner_path) = pseudo_terminal()?;
         let link = dir.join("scanner");
         std::os::unix::fs::symlink(&scanner_path, &link)?;
-        write_configuration(&dir, &gateway.handshake(), &link, paper.addr(), api, waits)?;
+        let known = Handshake { base_url: format!("https://{}", line.addr()), ..gateway.handshake() };
+        write_configuration(&dir, &known, &link, paper.addr(), api, waits)?;
         let (follow, _) = broadcast::channel(LOG_KEPT);
         Ok(Self {
             dir,
@@ -141,6 +146,7 @@ impl Stage {
             daemon: tokio::sync::Mutex::new(None),
             log: Arc::new(Log { lines: Mutex::default(), follow }),
             paper,
+            line,
             gateway,
         })
     }

@@ -35,7 +35,9 @@ enum Twist {
     Cancel,
     /// The paper is out when the sale is paid, and is put in afterwards.
     PaperOut,
-    /// The line comes back after a moment.
+    /// The line is out when the first customer's code is scanned, and in for the second.
+    LineDown,
+    /// The line is pulled while the customer types the password, and put in a moment later.
     LineBack,
 }
 
@@ -108,9 +110,18 @@ const STORIES: &[Story] = &[
         receipt: "none",
     },
     Story {
+        title: "断网时收款 the line is down when the code is scanned",
+        weather: &[],
+        customers: &["pay", "pay"],
+        twist: Twist::LineDown,
+        ends: "paid",
+        charged: PRICE,
+        receipt: "printed",
+    },
+    Story {
         title: "断网后恢复 the line goes down in the middle and comes back",
-        weather: &[("any", "lost_after", None)],
-        customers: &["pay"],
+        weather: &[],
+        customers: &["password"],
         twist: Twist::LineBack,
         ends: "paid",
         charged: PRICE,
@@ -177,7 +188,11 @@ impl Story {
         }
         let id = sale["id"].as_str().unwrap_or_default().to_owned();
         let mut watch = Watch { stage, id, last: String::new(), until: Instant::now() + STORY_WITHIN };
-        for customer in self.customers {
+        if self.twist == Twist::LineDown {
+            println!("    断网 the line is pulled");
+            stage.line.pull();
+        }
+        for (scanned, customer) in self.customers.iter().enumerate() {
             watch.until(|sale| sale["phase"] == "awaiting_code").await?;
             let known = watch.sale().await?["attempts"].as_array().map_or(0, Vec::len);
             println!("    扫码 scan: {customer}");
@@ -188,9 +203,13 @@ impl Story {
                         || sale["attempts"].as_array().map_or(0, Vec::len) > known
                 })
                 .await?;
+            if self.twist == Twist::LineDown && scanned == 0 {
+                println!("    网络恢复 the line is back");
+                stage.line.put_in().await;
+            }
         }
         match self.twist {
-            Twist::None => {}
+            Twist::None | Twist::LineDown => {}
             Twist::PowerCut => {
                 watch.until(|sale| sale["waiting_for"] == "payer_password").await?;
                 println!("    断电 power cut (kill -9)");
@@ -211,9 +230,12 @@ impl Story {
                 stage.paper.set_empty(false);
             }
             Twist::LineBack => {
+                watch.until(|sale| sale["waiting_for"] == "payer_password").await?;
+                println!("    断网 the line is pulled");
+                stage.line.pull();
                 sleep(Duration::from_secs(2)).await;
                 println!("    网络恢复 the line is back");
-                stage.set_weather(&[])?;
+                stage.line.put_in().await;
             }
         }
         watch.until(|sale| sale["phase"] == self.ends && sale["receipt"]["state"] == self.receipt).await?;
