@@ -18,7 +18,7 @@ use crate::shop::{Daemon, Gateway, text};
 const CHEAP: &str = "[printer]\nkind = \"usblp\"\nprofile = \"generic-58mm\"\n";
 
 /// Longer than the daemon's look at a printer, and any retry after trouble that is over.
-pub const QUIET: Duration = Duration::from_secs(3);
+const QUIET: Duration = Duration::from_secs(3);
 
 /// A printer without a Chinese font: its receipts are pictures, more than what fits into the kernel and the printer.
 const PICTURES: &str = "[printer]\nkind = \"usblp\"\nprofile = \"epson-tm-t88v\"\n";
@@ -118,16 +118,8 @@ pub fn cable(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &
     });
     table.row("printer unplugged in the middle of a receipt (ENODEV)", || {
         let before = printer.receipts();
-        printer.inside().jam_after = Some(150);
-        let (id, _) = paid(gateway, &daemon, scan)?;
-        daemon.receipt(&id, "sending", 3.0)?;
-        printer.stuck()?;
-        printer.pull()?;
-        let (state, why) = ended(&daemon, &id)?;
-        printer.inside().jam_after = None;
-        printer.plug()?;
-        daemon.device("printer", true, 5.0)?;
-        std::thread::sleep(QUIET);
+        let (id, state, why) = torn(gateway, &daemon, printer, scan, 150)?;
+        mend(&daemon, printer)?;
         ensure!(printer.receipts() <= before + 1, "printed again by itself");
         ensure!(daemon.payment(&id)?["receipt"]["state"] == state.as_str(), "changed by itself");
         daemon.reprint(&id)?;
@@ -170,16 +162,9 @@ pub fn cable(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &
         let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + PICTURES))?)?;
         daemon.device("scanner", true, 3.0)?;
         daemon.device("printer", true, 3.0)?;
-        printer.inside().jam_after = Some(6000);
-        let (id, _) = paid(gateway, &daemon, scan)?;
-        printer.stuck()?;
-        printer.pull()?;
-        let (state, why) = ended(&daemon, &id)?;
+        let (_, state, why) = torn(gateway, &daemon, printer, scan, 6000)?;
         let before = printer.inside().printed.len();
-        printer.inside().jam_after = None;
-        printer.plug()?;
-        daemon.device("printer", true, 5.0)?;
-        std::thread::sleep(QUIET);
+        mend(&daemon, printer)?;
         let more = printer.inside().printed.len() - before;
         // Questions and set-up commands are a few bytes.
         let inside = printer.inside();
@@ -222,8 +207,34 @@ fn open_lp() -> std::io::Result<std::fs::File> {
     OpenOptions::new().read(true).write(true).open(node.path())
 }
 
+/// A sale of whose receipt so many bytes are taken when the cable is pulled: its id, how the receipt ended, the word on it.
+pub fn torn(
+    gateway: &Gateway,
+    daemon: &Daemon,
+    printer: &mut Printer,
+    scan: impl FnOnce(&str) -> Result<()>,
+    bytes: usize,
+) -> Result<(String, String, String)> {
+    printer.inside().jam_after = Some(bytes);
+    let (id, _) = paid(gateway, daemon, scan)?;
+    daemon.receipt(&id, "sending", 3.0)?;
+    printer.stuck()?;
+    printer.pull()?;
+    let (state, why) = ended(daemon, &id)?;
+    Ok((id, state, why))
+}
+
+/// Plugs it in again, and waits until whatever comes by itself has come.
+pub fn mend(daemon: &Daemon, printer: &mut Printer) -> Result<()> {
+    printer.inside().jam_after = None;
+    printer.plug()?;
+    daemon.device("printer", true, 5.0)?;
+    std::thread::sleep(QUIET);
+    Ok(())
+}
+
 /// How a receipt ended, and the word on it.
-pub fn ended(daemon: &Daemon, id: &str) -> Result<(String, String)> {
+fn ended(daemon: &Daemon, id: &str) -> Result<(String, String)> {
     let state = crate::until("the receipt ends", 15.0, || {
         let state = text(&daemon.payment(id)?["receipt"]["state"]).to_owned();
         Ok((state != "sending" && state != "queued").then_some(state))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::Table;
-use crate::paper::{QUIET, ended};
+use crate::paper::{mend, torn};
 use crate::printer::Printer;
 use crate::sales::{paid, sale};
 use crate::scanner::Scanner;
@@ -49,15 +49,8 @@ pub fn printer(table: &mut Table, gateway: &Gateway, scanner: &Scanner) -> Resul
     });
     table.row("serial printer: unplugged in the middle of a receipt", || {
         let before = printer.receipts();
-        printer.inside().jam_after = Some(150);
-        let (id, _) = paid(gateway, &daemon, scan)?;
-        printer.stuck()?;
-        printer.pull()?;
-        let (state, why) = ended(&daemon, &id)?;
-        printer.inside().jam_after = None;
-        printer.plug()?;
-        daemon.device("printer", true, 5.0)?;
-        std::thread::sleep(QUIET);
+        let (_, state, why) = torn(gateway, &daemon, &mut printer, scan, 150)?;
+        mend(&daemon, &mut printer)?;
         ensure!(printer.receipts() <= before + 1, "printed again by itself");
         Ok(format!("{state}: {why:?}; no copy by itself"))
     });
