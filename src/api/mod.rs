@@ -19,12 +19,13 @@ pub mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{FromRequestParts, Path, Request};
 use axum::http::request::Parts;
-use axum::http::{Method, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use tokio::sync::{Semaphore, oneshot, watch};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -212,20 +213,22 @@ impl Api {
         found.ok_or_else(|| problem::NEVER_SEEN.because("no payment with this id"))
     }
 
-    /// Sends a command about a sale and answers with the sale after it.
+    /// Sends a command about a sale and answers with the sale after it: asked, not yet done.
     async fn about(
         &self,
         id: &Id,
         command: impl FnOnce(SaleId, Reply<Result<Sale, crate::input::Refused>>) -> Command,
-    ) -> Result<Sale, Failure> {
+        language: Language,
+    ) -> Result<Response, Failure> {
         let sale = self.sale(id).await?;
         let name = sale.id.clone();
         let asked = self.ask(|reply| command(name, reply)).await;
         let money = sale.payment.money().into();
-        asked.map_err(|problem| problem.money(money).of(&sale.id))?.map_err(|refused| {
+        let after = asked.map_err(|problem| problem.money(money).of(&sale.id))?.map_err(|refused| {
             let problem = Failure::from(refused).money(money);
             if problem.names_a_payment() { problem } else { problem.of(&sale.id) }
-        })
+        })?;
+        Ok((StatusCode::ACCEPTED, Json(self.view(&after, language))).into_response())
     }
 
     fn view(&self, sale: &Sale, language: Language) -> view::Payment {

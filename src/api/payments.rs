@@ -267,8 +267,7 @@ pub(crate) async fn cancel(
     Lang(language): Lang,
     _: NoBody,
 ) -> Result<Response, Failure> {
-    let sale = api.about(&id, Command::Cancel).await?;
-    Ok((StatusCode::ACCEPTED, Json(api.view(&sale, language))).into_response())
+    api.about(&id, Command::Cancel, language).await
 }
 
 /// Asks the gateway now what it knows of a payment.
@@ -290,8 +289,7 @@ pub(crate) async fn check(
     Lang(language): Lang,
     _: NoBody,
 ) -> Result<Response, Failure> {
-    let sale = api.about(&id, Command::Check).await?;
-    Ok((StatusCode::ACCEPTED, Json(api.view(&sale, language))).into_response())
+    api.about(&id, Command::Check, language).await
 }
 
 /// How long to hold the request open; more than [`WAIT_MAX`] is taken as that.

@@ -36,8 +36,7 @@ pub(crate) async fn reprint(
     Lang(language): Lang,
     _: NoBody,
 ) -> Result<Response, Failure> {
-    let sale = api.about(&id, Command::Reprint).await?;
-    Ok((StatusCode::ACCEPTED, Json(api.view(&sale, language))).into_response())
+    api.about(&id, Command::Reprint, language).await
 }
 
 /// The receipt as the paper shows it, as text.
