@@ -10,6 +10,17 @@ use micropayd::printer::{Kind, Settings, Waits};
 
 use crate::machine::{Machine, Temper};
 
+/// A network printer at this address.
+pub fn network(address: &str, profile: &str) -> Settings {
+    Settings {
+        kind: Kind::Network,
+        address: Some(address.to_owned()),
+        profile: profile.to_owned(),
+        waits: waits(),
+        ..Settings::default()
+    }
+}
+
 /// Waits that make a test short and are still long for a loaded machine.
 pub fn waits() -> Waits {
     let ms = Duration::from_millis;
@@ -64,13 +75,7 @@ impl Server {
     }
 
     pub fn settings(&self, profile: &str) -> Settings {
-        Settings {
-            kind: Kind::Network,
-            address: Some(self.address.clone()),
-            profile: profile.to_owned(),
-            waits: waits(),
-            ..Settings::default()
-        }
+        network(&self.address, profile)
     }
 }
 

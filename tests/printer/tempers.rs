@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::jobs::{receipt, shows};
 use crate::machine::{Machine, Temper};
 use crate::paper::Item;
-use crate::servers::{Manners, Server, Shared, terminal, waits};
+use crate::servers::{Manners, Server, Shared, network, terminal, waits};
 
 /// Nothing in these tests takes longer, unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,6 +48,16 @@ impl Shop {
     fn hand_over(&self, job: u64, copy: Copy) {
         let receipt = Box::new(receipt(job as u32, copy));
         self.printer.hand_over(Job::Receipt(job, receipt)).expect("no job is in hand");
+    }
+
+    /// Job 1 is in the middle of its receipt when the paper ends.
+    fn run_out_of_paper(&mut self, server: &Server) {
+        self.hand_over(1, Copy::Original);
+        while server.machine.lock().unwrap().printed < 150 {
+            std::thread::yield_now();
+        }
+        server.machine.lock().unwrap().end_paper();
+        self.report(false, "缺纸");
     }
 
     fn end(&mut self, job: u64) -> PrintOutcome {
@@ -106,14 +116,7 @@ fn a_printer_that_wakes_up_after_the_first_look_is_not_taken_for_one_that_never_
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     // It takes connections, and nobody is in yet.
-    let asleep = Settings {
-        kind: Kind::Network,
-        address: Some(address),
-        profile: EPSON.to_owned(),
-        waits: waits(),
-        ..Settings::default()
-    };
-    let mut shop = Shop::open(asleep);
+    let mut shop = Shop::open(network(&address, EPSON));
     shop.report(false, "没有应答");
     assert!(matches!(shop.print(1, Copy::Original), PrintOutcome::NotStarted(_)));
     let server = Server::on(listener, Temper::Epson, Manners::Good, 1000);
@@ -193,12 +196,7 @@ fn paper_that_ends_in_the_middle_is_waited_for_and_nothing_is_sent_again() {
     server.machine.lock().unwrap().capacity = 256;
     let mut shop = Shop::open(server.settings(EPSON));
     shop.report(true, "");
-    shop.hand_over(1, Copy::Original);
-    while server.machine.lock().unwrap().printed < 150 {
-        std::thread::yield_now();
-    }
-    server.machine.lock().unwrap().end_paper();
-    shop.report(false, "缺纸");
+    shop.run_out_of_paper(&server);
     server.machine.lock().unwrap().paper_out = false;
     assert_eq!(shop.end(1), PrintOutcome::Printed);
     assert_eq!(whole(&server.machine, 1, Copy::Original, EPSON), 1);
@@ -209,12 +207,7 @@ fn a_printer_that_never_gets_paper_has_failed_and_is_not_waited_for_at_the_end()
     let server = Server::start(Temper::Epson, Manners::Good, 16);
     let mut shop = Shop::open(server.settings(EPSON));
     shop.report(true, "");
-    shop.hand_over(1, Copy::Original);
-    while server.machine.lock().unwrap().printed < 150 {
-        std::thread::yield_now();
-    }
-    server.machine.lock().unwrap().end_paper();
-    shop.report(false, "缺纸");
+    shop.run_out_of_paper(&server);
     // The process ends: it does not wait ten seconds for a person.
     let begun = Instant::now();
     let Shop { printer, inbox, runtime, devices } = shop;
@@ -255,14 +248,7 @@ fn a_printer_that_is_not_there_is_taken_up_when_it_appears() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let settings = Settings {
-        kind: Kind::Network,
-        address: Some(address.to_string()),
-        profile: EPSON.to_owned(),
-        waits: waits(),
-        ..Settings::default()
-    };
-    let mut shop = Shop::open(settings);
+    let mut shop = Shop::open(network(&address.to_string(), EPSON));
     shop.report(false, "拒绝连接");
     assert!(matches!(shop.print(1, Copy::Original), PrintOutcome::NotStarted(_)));
     let server = Server::on(TcpListener::bind(address).unwrap(), Temper::Epson, Manners::Good, 1000);
@@ -403,13 +389,7 @@ fn without_a_printer_nothing_is_started() {
 #[test]
 fn a_printer_that_takes_nothing_holds_nobody_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let settings = Settings {
-        kind: Kind::Network,
-        address: Some(listener.local_addr().unwrap().to_string()),
-        profile: "sunmi-v2".to_owned(),
-        waits: waits(),
-        ..Settings::default()
-    };
+    let settings = network(&listener.local_addr().unwrap().to_string(), "sunmi-v2");
     // Connections are accepted by the kernel and read by nobody.
     let mut shop = Shop::open(settings);
     let begun = Instant::now();
