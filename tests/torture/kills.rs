@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use micropayd::simulator::dice::Dice;
 use micropayd::simulator::mood::Mood;
 use micropayd::simulator::weather::{Fault, Rule, Where};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::number;
@@ -163,10 +163,7 @@ impl Story {
                     if by_scanner {
                         shop.stage.read_code(&code).expect("the scanner reads");
                     } else {
-                        let request = shop.stage.shop(reqwest::Method::POST, "/v1/scan");
-                        let body = json!({ "code": code }).to_string();
-                        // Refused or killed: the phases say what came of it.
-                        drop(request.header("content-type", "application/json").body(body).send().await);
+                        shop.scan(&code).await;
                     }
                 })
                 .await;
@@ -174,12 +171,7 @@ impl Story {
                 self.restart().await;
             }
             if self.dice.chance(0.15) {
-                let path = format!("/v1/payments/{id}/cancel");
-                let cancelled = self
-                    .act("cancel", async |shop| {
-                        drop(shop.stage.shop(reqwest::Method::POST, &path).send().await);
-                    })
-                    .await;
+                let cancelled = self.act("cancel", async |shop| shop.cancel(&id).await).await;
                 if cancelled.is_err() {
                     self.restart().await;
                 }

@@ -195,7 +195,7 @@ impl Shop {
     pub async fn scan(&self, code: &str) {
         let request = self.stage.shop(reqwest::Method::POST, "/v1/scan");
         let body = serde_json::json!({ "code": code }).to_string();
-        // Killed: the journal says what came of it.
+        // Refused or killed: the journal says what came of it.
         drop(request.header("content-type", "application/json").body(body).send().await);
     }
 
