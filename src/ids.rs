@@ -28,7 +28,7 @@ impl FromStr for TerminalId {
     }
 }
 
-/// A sale's name: terminal, day, the journal's sequence, six random characters; 17–30 of `[0-9A-Za-z]`.
+/// A sale's name: terminal, day, the journal's sequence, six random characters; 16–30 of `[0-9A-Za-z]`.
 ///
 /// The sequence makes it unique in one journal; the random part keeps it unique when a journal is restored from a
 /// backup, when a clock stands wrong, and when two terminals were given the same id.
