@@ -24,8 +24,7 @@ const QUIET: Duration = Duration::from_secs(3);
 const PICTURES: &str = "[printer]\nkind = \"usblp\"\nprofile = \"epson-tm-t88v\"\n";
 
 pub fn paper(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &Printer) -> Result<()> {
-    let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + USBLP))?)?;
-    daemon.device("scanner", true, 3.0)?;
+    let daemon = Daemon::with(gateway, &(scanner.section("") + USBLP))?;
     daemon.device("printer", true, 3.0)?;
     let scan = |code: &str| scanner.scan(code);
     figures::first_byte(table, gateway, &daemon, printer, scanner);
@@ -80,8 +79,7 @@ pub fn cable(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &
     let scan = |code: &str| scanner.scan(code);
     table.row("printer held by another program at the start", || {
         let held = open_lp()?;
-        let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + USBLP))?)?;
-        daemon.device("scanner", true, 3.0)?;
+        let daemon = Daemon::with(gateway, &(scanner.section("") + USBLP))?;
         let said = daemon.device("printer", false, 3.0)?;
         ensure!(said.contains("in use"), "said {said:?}");
         let (id, _) = paid(gateway, &daemon, scan)?;
@@ -91,8 +89,7 @@ pub fn cable(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &
     });
     table.row("printer absent at the start, plugged in later", || {
         printer.pull()?;
-        let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + USBLP))?)?;
-        daemon.device("scanner", true, 3.0)?;
+        let daemon = Daemon::with(gateway, &(scanner.section("") + USBLP))?;
         let said = daemon.device("printer", false, 3.0)?;
         let before = printer.receipts();
         let (id, _) = paid(gateway, &daemon, scan)?;
@@ -103,8 +100,7 @@ pub fn cable(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &
         ensure!(printer.receipts() == before + 1, "{} receipts", printer.receipts() - before);
         Ok(format!("{said:?}; printed {:.1} s after it was plugged in", back.elapsed().as_secs_f64()))
     });
-    let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + USBLP))?)?;
-    daemon.device("scanner", true, 3.0)?;
+    let daemon = Daemon::with(gateway, &(scanner.section("") + USBLP))?;
     table.row("printer unplugged between two receipts", || {
         sale(gateway, &daemon, printer, scan)?;
         printer.pull()?;
@@ -146,8 +142,7 @@ pub fn cable(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &
         Ok("unconfirmed after the restart, no copy by itself".to_owned())
     });
     table.row("receipt as pictures: paper out in the middle", || {
-        let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + PICTURES))?)?;
-        daemon.device("scanner", true, 3.0)?;
+        let daemon = Daemon::with(gateway, &(scanner.section("") + PICTURES))?;
         daemon.device("printer", true, 3.0)?;
         let before = printer.inside().printed.len();
         printer.inside().paper_for = Some(6000);
@@ -159,8 +154,7 @@ pub fn cable(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &
         Ok(format!("paid in {} ms; {bytes} bytes, went on by itself", took.as_millis()))
     });
     table.row("receipt as pictures: unplugged in the middle (ENODEV)", || {
-        let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + PICTURES))?)?;
-        daemon.device("scanner", true, 3.0)?;
+        let daemon = Daemon::with(gateway, &(scanner.section("") + PICTURES))?;
         daemon.device("printer", true, 3.0)?;
         let (_, state, why) = torn(gateway, &daemon, printer, scan, 6000)?;
         let before = printer.inside().printed.len();
@@ -174,8 +168,7 @@ pub fn cable(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &
     });
     table.row("printer that answers nothing, codes as pictures", || {
         printer.inside().answers = false;
-        let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + CHEAP))?)?;
-        daemon.device("scanner", true, 3.0)?;
+        let daemon = Daemon::with(gateway, &(scanner.section("") + CHEAP))?;
         let before = printer.inside().printed.len();
         let (id, _) = paid(gateway, &daemon, scan)?;
         daemon.receipt(&id, "unconfirmed", 10.0)?;
@@ -184,8 +177,7 @@ pub fn cable(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &
         Ok(format!("{bytes} bytes taken, unconfirmed and shown as such"))
     });
     table.row("cheap printer: paper out in the middle of a picture", || {
-        let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + CHEAP))?)?;
-        daemon.device("scanner", true, 3.0)?;
+        let daemon = Daemon::with(gateway, &(scanner.section("") + CHEAP))?;
         daemon.device("printer", true, 3.0)?;
         printer.inside().paper_for = Some(1500);
         let (id, took) = paid(gateway, &daemon, scan)?;

@@ -48,8 +48,7 @@ pub fn paid(
 pub fn kinds(table: &mut Table, gateway: &Gateway, scanners: &[(&str, &Scanner)], printer: &Printer) {
     for (name, scanner) in scanners {
         table.row(&format!("sale: {name}, usblp"), || {
-            let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + USBLP))?)?;
-            daemon.device("scanner", true, 3.0)?;
+            let daemon = Daemon::with(gateway, &(scanner.section("") + USBLP))?;
             daemon.device("printer", true, 3.0)?;
             let (_, detail) = sale(gateway, &daemon, printer, |code| scanner.scan(code))?;
             Ok(detail)
@@ -59,8 +58,7 @@ pub fn kinds(table: &mut Table, gateway: &Gateway, scanners: &[(&str, &Scanner)]
         let paper = "/tmp/paper";
         std::fs::create_dir(paper)?;
         let devices = "[[scanner]]\nkind = \"serial\"\npath = \"/dev/ttyS1\"\n[printer]\nkind = \"file\"\n";
-        let daemon = Daemon::start(&gateway.shop(&format!("{devices}path = \"{paper}\"\n"))?)?;
-        daemon.device("scanner", true, 3.0)?;
+        let daemon = Daemon::with(gateway, &format!("{devices}path = \"{paper}\"\n"))?;
         let mut wire = tty("/dev/ttyS2")?;
         let (id, took) = paid(gateway, &daemon, |code| send(&mut wire, format!("{code}\r\n").as_bytes()))?;
         daemon.receipt(&id, "printed", 5.0)?;
@@ -71,8 +69,7 @@ pub fn kinds(table: &mut Table, gateway: &Gateway, scanners: &[(&str, &Scanner)]
         let devices = "[[scanner]]\nkind = \"serial\"\npath = \"/dev/ttyS1\"\n\
              [printer]\nkind = \"serial\"\npath = \"/dev/ttyUSB0\"\nbaud = 115200\nprofile = \"epson-tm-t70ii-ch\"\n";
         let printer = Printer::on_cable("/dev/ttyS3")?;
-        let daemon = Daemon::start(&gateway.shop(devices)?)?;
-        daemon.device("scanner", true, 3.0)?;
+        let daemon = Daemon::with(gateway, devices)?;
         let mut wire = tty("/dev/ttyS2")?;
         let (_, detail) =
             sale(gateway, &daemon, &printer, |code| send(&mut wire, format!("{code}\r\n").as_bytes()))?;
@@ -84,8 +81,7 @@ pub fn kinds(table: &mut Table, gateway: &Gateway, scanners: &[(&str, &Scanner)]
 pub fn together(table: &mut Table, gateway: &Gateway, scanners: &[(&str, &Scanner)], printer: &Printer) {
     let sections: String = scanners.iter().map(|(_, scanner)| scanner.section("")).collect();
     table.row("three scanners at once: a sale with each, the drawer stays shut", || {
-        let daemon = Daemon::start(&gateway.shop(&(sections.clone() + USBLP))?)?;
-        daemon.device("scanner", true, 3.0)?;
+        let daemon = Daemon::with(gateway, &(sections.clone() + USBLP))?;
         daemon.device("printer", true, 3.0)?;
         let pulses = printer.pulses();
         for (_, scanner) in scanners {
@@ -122,8 +118,7 @@ pub fn together(table: &mut Table, gateway: &Gateway, scanners: &[(&str, &Scanne
 
 pub fn habits(table: &mut Table, gateway: &Gateway, keyboard: &Scanner, other: &Scanner) -> Result<()> {
     let devices = keyboard.section("name = \"keys\"") + &other.section("name = \"pos\"");
-    let daemon = Daemon::start(&gateway.shop(&devices)?)?;
-    daemon.device("scanner", true, 3.0)?;
+    let daemon = Daemon::with(gateway, &devices)?;
     table.row("two scanners, the same code at once: one payment", || {
         let (id, _) = paid(gateway, &daemon, |code| {
             std::thread::scope(|both| {

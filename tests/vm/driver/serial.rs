@@ -18,8 +18,7 @@ pub fn printer(table: &mut Table, gateway: &Gateway, scanner: &Scanner) -> Resul
         printer.port()?.display()
     );
     let scan = |code: &str| scanner.scan(code);
-    let daemon = Daemon::start(&gateway.shop(&(scanner.section("") + &section))?)?;
-    daemon.device("scanner", true, 3.0)?;
+    let daemon = Daemon::with(gateway, &(scanner.section("") + &section))?;
     table.row("serial printer: paper out in the middle of the receipt", || {
         daemon.device("printer", true, 3.0)?;
         printer.inside().paper_for = Some(150);

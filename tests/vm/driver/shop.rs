@@ -156,6 +156,13 @@ impl Daemon {
         Ok(daemon)
     }
 
+    /// Starts it in a new shop with these devices, and waits for the scanner.
+    pub fn with(gateway: &Gateway, devices: &str) -> Result<Self> {
+        let daemon = Self::start(&gateway.shop(devices)?)?;
+        daemon.device("scanner", true, 3.0)?;
+        Ok(daemon)
+    }
+
     /// Opens a payment; its id.
     pub fn open(&self, fen: u32) -> Result<String> {
         let payment = http(API, "POST", "/v1/payments", Some(&json!({"amount": fen})))?;
