@@ -52,12 +52,13 @@ impl Shop<'_> {
         }
     }
 
-    /// All is at rest, and journal, gateway, paper and drawer agree.
+    /// All is at rest, and of this sale journal, gateway, paper and drawer agree.
     pub fn check_rest(&mut self, id: &SaleId) {
         let sale = self.sale(id);
         let story = self.story.join("\n");
         let phase = sale.payment.phase();
         assert!(!sale.payment.is_open(), "{id} is at rest: {sale:?}\n{story}");
+        // Of every sale of this world: nothing comes again later either.
         for (order, (count, _)) in &self.pay_requests {
             assert_eq!(*count, 1, "order {order} has {count} pay requests\n{story}");
         }
@@ -80,7 +81,9 @@ impl Shop<'_> {
         assert!(opened <= paid, "{id} opened the drawer {opened} times\n{story}");
         assert!(opened == paid || life != self.life, "{id} is paid and did not open the drawer\n{story}");
         let (unmarked, marked) = self.paper.get(id.as_str()).copied().unwrap_or_default();
-        assert!(unmarked <= 1, "{unmarked} unmarked receipts of {id}\n{story}");
+        for (sale, (unmarked, _)) in &self.paper {
+            assert!(*unmarked <= 1, "{unmarked} unmarked receipts of {sale}\n{story}");
+        }
         if phase == SalePhase::Paid {
             let visible = matches!(sale.receipt, ReceiptState::Unconfirmed | ReceiptState::Failed);
             assert!(

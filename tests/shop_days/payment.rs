@@ -133,6 +133,5 @@ impl Shop<'_> {
         let now = self.now;
         self.desk().idle(now);
         self.check_rest(id);
-        self.pay_requests.clear();
     }
 }
