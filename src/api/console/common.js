@@ -85,6 +85,13 @@ const words = {
   coupon: ["优惠券", "Coupons"],
   code: ["付款码", "Code"],
   why: ["原因", "Why"],
+  // The terminal's own reasons for taking a payment back.
+  why_gave_up: ["顾客没有在时限内付款", "The payer did not finish in time"],
+  why_cancelled: ["收银台取消", "Cancelled at the till"],
+  why_pay_failed: ["微信支付要求撤销", "WeChat Pay asked for the reversal"],
+  why_interrupted: ["终端在扫码前重启", "The terminal was restarted before the scan"],
+  why_late_paid: ["结束后才到账", "Money turned up after the end"],
+  why_elsewhere: ["订单在别处被关闭或退款", "The order was closed or refunded elsewhere"],
   subject: ["商品", "Subject"],
   created: ["开单时间", "Opened"],
   attempt: ["第 {n} 次", "Attempt {n}"],

@@ -126,7 +126,8 @@ function detail(payment, steps) {
     if (attempt.paid_at) fact("paidAt", `${dayOf(attempt.paid_at)} ${clock(attempt.paid_at)}`);
     if (attempt.payer_paid !== null) fact("payerPaid", yuan(attempt.payer_paid));
     if (attempt.coupon) fact("coupon", yuan(attempt.coupon));
-    if (attempt.error_code) fact("why", `${attempt.error_code} ${attempt.error_text ?? ""}`);
+    const code = attempt.error_code;
+    if (code) fact("why", has(`why_${code}`) ? t(`why_${code}`) : `${code} ${attempt.error_text ?? ""}`);
   });
   $("facts").replaceChildren(...facts);
 
