@@ -15,7 +15,7 @@ use crate::shop::{Daemon, Gateway, Reader, Seen};
 use crate::{SCANS, Table};
 
 /// A row of scans ends here, however many were asked for.
-const LONGEST: Duration = Duration::from_secs(330);
+const LONGEST: Duration = Duration::from_secs(30 * 60);
 
 /// How long a reader is kept from running, and how long it then runs, at most, in milliseconds. A keyboard's scan takes
 /// about 25 ms here, and the kernel has room for 16 of its keys: what is longer loses it if it falls right.
