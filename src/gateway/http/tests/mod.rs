@@ -1,3 +1,5 @@
+//! The transport against servers that behave and misbehave on real sockets: what was heard, and whether a byte can have left.
+
 mod hostile;
 
 use std::sync::Arc;

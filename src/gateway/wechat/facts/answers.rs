@@ -1,3 +1,5 @@
+//! What an answer means: each code and state that WeChat sends, and what is unknown because it cannot be trusted.
+
 use super::*;
 use crate::gateway::LARGEST_ANSWER;
 use crate::payment::{Proof, Reason, Refusal};

@@ -1,3 +1,5 @@
+//! A genuine answer with anything changed, cut or put in is never believed; one with more fields that is signed is.
+
 use proptest::prelude::*;
 
 use super::*;

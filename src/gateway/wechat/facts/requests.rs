@@ -1,3 +1,5 @@
+//! What is sent: exactly these fields, signed, within the limits of the documents; and what is refused before it is sent.
+
 use super::super::xml::Fields;
 use super::super::{LONGEST_SUBJECT, SettingsError};
 use super::*;

@@ -1,3 +1,5 @@
+//! What is read as an answer: every form that WeChat was seen to write, and nothing that it never writes.
+
 use proptest::prelude::*;
 
 use super::super::xml::{BadXml, Fields, write};
