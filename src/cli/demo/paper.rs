@@ -76,7 +76,7 @@ impl Paper {
         self.sheets().iter().map(|sheet| sheet.replace(LARGE, "")).collect()
     }
 
-    /// Every receipt so far, as text in which what is large stands between [`LARGE`].
+    /// Every receipt so far, as text in which what is large stands between two marks.
     pub fn sheets(&self) -> Vec<String> {
         self.with(|shared| shared.receipts.clone())
     }
