@@ -203,6 +203,16 @@ async fn a_peer_that_takes_nothing_of_its_answer_is_hung_up_on() {
     drop(slow);
 }
 
+/// Small answers wait in the listener when the kernel takes no more, and their requests are no longer in hand then.
+#[tokio::test]
+async fn a_peer_that_asks_and_asks_and_reads_nothing_is_hung_up_on() {
+    let server = start(Limits { request_timeout: SOON, ..LIMITS }).await;
+    let mut greedy = server.connect().await;
+    let requests = "GET / HTTP/1.1\r\nHost: h\r\n\r\n".repeat(1000);
+    let asking = async { while greedy.write_all(requests.as_bytes()).await.is_ok() {} };
+    timeout(LONG / 2, asking).await.expect("it is hung up on");
+}
+
 #[tokio::test]
 async fn a_hangup_sends_nothing_but_its_own_bytes() {
     let server = start(Limits { request_timeout: SOON, ..LIMITS }).await;

@@ -164,11 +164,15 @@ impl Seat {
                 let now = Instant::now();
                 let deadline = match self.seats.lock().by_id.get(&self.id) {
                     None => return,
-                    Some(entry) => match entry.phase {
-                        Phase::Idle => entry.since + idle_timeout,
-                        Phase::Reading => entry.since + request_timeout,
-                        Phase::Busy => entry.stalled.unwrap_or(now) + request_timeout,
-                    },
+                    Some(entry) => {
+                        let deadline = match entry.phase {
+                            Phase::Idle => entry.since + idle_timeout,
+                            Phase::Reading => entry.since + request_timeout,
+                            Phase::Busy => now + request_timeout,
+                        };
+                        // Small answers may wait to be sent after their requests are done.
+                        entry.stalled.map_or(deadline, |since| deadline.min(since + request_timeout))
+                    }
                 };
                 if deadline <= now {
                     return;
