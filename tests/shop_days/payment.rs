@@ -130,7 +130,7 @@ impl Shop<'_> {
                 self.story.join("\n")
             );
         }
-        let now = self.now;
+        let now = self.clock();
         self.desk().idle(now);
         self.check_rest(id);
     }
