@@ -7,11 +7,13 @@
 //! | file | for |
 //! |---|---|
 //! | `shop` | the desk, its line, its paper, the world's time |
-//! | `payment` | what one payment and its customers bring, and what goes wrong |
+//! | `payment` | what one payment and its customers bring |
+//! | `faults` | what can go wrong at the gateway, and who the customers are |
 //! | `checks` | what must be true |
 //! | `lane` | the merchant, the codec and the settings |
 
 mod checks;
+mod faults;
 mod lane;
 mod payment;
 mod shop;

@@ -6,67 +6,11 @@ use std::time::Duration;
 use micropayd::ids::{PaymentCode, SaleId};
 use micropayd::input::{Command, Input, Scan};
 use micropayd::payment::SalePhase;
-use micropayd::simulator::mood::Mood;
-use micropayd::simulator::weather::{Fault, Rule, Where};
+use micropayd::simulator::weather::{Fault, Rule};
 use micropayd::simulator::world::Offer;
 
+use crate::faults::{FAULTS, MOODS};
 use crate::shop::Shop;
-
-/// What can go wrong in the weather. Left out: an authentic lie that the money is not there, which no client can survive.
-const FAULTS: &[(Where, Fault)] = &[
-    (Where::Micropay, Fault::SystemError),
-    (Where::Micropay, Fault::SystemErrorPaid),
-    (Where::Micropay, Fault::BankError),
-    (Where::Micropay, Fault::BankErrorPaid),
-    (Where::Micropay, Fault::FailButPaid),
-    (Where::Micropay, Fault::ReturnFail),
-    (Where::Micropay, Fault::ReturnFailPaid),
-    (Where::Any, Fault::LostBefore),
-    (Where::Any, Fault::LostAfter),
-    (Where::Micropay, Fault::ArriveLate),
-    (Where::Micropay, Fault::Twice),
-    (Where::Reverse, Fault::Twice),
-    (Where::Any, Fault::Delay),
-    (Where::Any, Fault::Hang),
-    (Where::Any, Fault::Cut),
-    (Where::Reverse, Fault::Recall),
-    (Where::Reverse, Fault::BeingPaid),
-    (Where::Reverse, Fault::SystemError),
-    (Where::Reverse, Fault::SystemErrorPaid),
-    (Where::Orderquery, Fault::Stale),
-    (Where::Any, Fault::FrequencyLimited),
-    (Where::Any, Fault::Unsigned),
-    (Where::Any, Fault::Forged),
-    (Where::Any, Fault::WrongSignType),
-    (Where::Micropay, Fault::OtherOrder),
-    (Where::Micropay, Fault::OtherAmount),
-    (Where::Orderquery, Fault::OtherOrder),
-    (Where::Orderquery, Fault::OtherAmount),
-    (Where::Any, Fault::OtherMerchant),
-    (Where::Any, Fault::Replay),
-    (Where::Any, Fault::Html),
-    (Where::Any, Fault::Portal),
-    (Where::Any, Fault::Status500),
-    (Where::Any, Fault::Status302),
-    (Where::Any, Fault::Empty),
-    (Where::Any, Fault::Doctype),
-    (Where::Any, Fault::DuplicateKeys),
-    (Where::Any, Fault::Nul),
-];
-
-const MOODS: &[Mood] = &[
-    Mood::Pay,
-    Mood::Pay,
-    Mood::Pay,
-    Mood::Password,
-    Mood::Cancel,
-    Mood::WalkAway,
-    Mood::Late,
-    Mood::Again,
-    Mood::Poor,
-    Mood::Card,
-    Mood::Expired,
-];
 
 impl Shop<'_> {
     /// Plays the `number`-th payment of this shop to its end, and holds it against the truth.

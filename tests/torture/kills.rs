@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use micropayd::simulator::dice::Dice;
-use micropayd::simulator::mood::Mood;
-use micropayd::simulator::weather::{Fault, Rule, Where};
+use micropayd::simulator::weather::{Fault, Rule};
 use serde_json::Value;
 use tokio::time::{sleep, sleep_until, timeout};
 
+use crate::faults::{FAULTS, MOODS};
 use crate::number;
 use crate::shop::{Shop, play};
 
@@ -18,48 +18,6 @@ use crate::shop::{Shop, play};
 const PER_SHOP: u64 = 25;
 /// Shops at the same time: they mostly wait.
 const SHOPS: u64 = 12;
-
-const MOODS: &[Mood] = &[
-    Mood::Pay,
-    Mood::Pay,
-    Mood::Pay,
-    Mood::Password,
-    Mood::Password,
-    Mood::Cancel,
-    Mood::WalkAway,
-    Mood::Late,
-    Mood::Again,
-    Mood::Poor,
-    Mood::Card,
-    Mood::Expired,
-];
-
-/// Left out: an authentic lie that the money is not there, which no client can survive.
-const FAULTS: &[(Where, Fault)] = &[
-    (Where::Micropay, Fault::SystemError),
-    (Where::Micropay, Fault::SystemErrorPaid),
-    (Where::Micropay, Fault::BankErrorPaid),
-    (Where::Micropay, Fault::FailButPaid),
-    (Where::Micropay, Fault::ReturnFailPaid),
-    (Where::Micropay, Fault::ArriveLate),
-    (Where::Micropay, Fault::OtherOrder),
-    (Where::Micropay, Fault::OtherAmount),
-    (Where::Orderquery, Fault::Stale),
-    (Where::Orderquery, Fault::OtherAmount),
-    (Where::Reverse, Fault::Recall),
-    (Where::Reverse, Fault::BeingPaid),
-    (Where::Reverse, Fault::SystemErrorPaid),
-    (Where::Any, Fault::LostBefore),
-    (Where::Any, Fault::LostAfter),
-    (Where::Any, Fault::Delay),
-    (Where::Any, Fault::Hang),
-    (Where::Any, Fault::Cut),
-    (Where::Any, Fault::Forged),
-    (Where::Any, Fault::Replay),
-    (Where::Any, Fault::Portal),
-    (Where::Any, Fault::Down),
-    (Where::Any, Fault::Status500),
-];
 
 /// A shop in which the daemon is killed again and again.
 struct Story {

@@ -10,6 +10,8 @@ mod checks;
 #[cfg(target_arch = "x86_64")]
 mod clock;
 mod disk;
+#[path = "../shop_days/faults.rs"]
+mod faults;
 #[cfg(target_arch = "x86_64")]
 mod hands;
 mod hosts;
