@@ -338,3 +338,49 @@ impl WaitingFor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payment::event::Reason;
+
+    const NOW: Timestamp = Timestamp(1_795_233_600_000);
+
+    /// What a sale with one attempt in this phase is to the outside: its phase, its money, what it waits for.
+    fn seen(phase: &Phase) -> (&'static str, &'static str, Option<&'static str>) {
+        let attempt = Attempt { phase: phase.clone(), hint: None, wake: None };
+        let payment =
+            Payment { amount: Amount::from_fen(1).unwrap(), single: false, attempts: vec![attempt] };
+        assert_eq!(payment.is_open(), !payment.phase().is_final());
+        let at_the_till = matches!(payment.phase().label(), "awaiting_code" | "paying");
+        assert_eq!(payment.holds_lane(), at_the_till, "{phase:?}");
+        (payment.phase().label(), payment.money().label(), payment.waiting_for().map(WaitingFor::label))
+    }
+
+    #[test]
+    fn the_outside_is_told_in_the_words_that_it_relies_on() {
+        let paying =
+            |payer_asked| Phase::Paying { sent_at: NOW, payer_asked, refusal: None, interrupted: false };
+        let reversal = || Reversal { sent_at: NOW, since: NOW, tries: 0, why: Why::GaveUp, refused: None };
+        let proof = Proof { gateway_txn: String::new(), paid_at: NOW, payer_paid: 1, coupon: 0 };
+        let refusal = Refusal { code: String::new(), text: String::new(), reason: Reason::Other };
+        let words = [
+            (Phase::Armed, ("awaiting_code", "none", Some("scan"))),
+            (paying(false), ("paying", "possible", Some("gateway"))),
+            (paying(true), ("paying", "possible", Some("payer_password"))),
+            (Phase::Reversing(reversal()), ("reversing", "possible", Some("gateway"))),
+            (Phase::InDoubt(reversal(), Doubt::TooLong), ("in_doubt", "possible", Some("gateway"))),
+            (Phase::Paid(proof), ("paid", "taken", None)),
+            (Phase::Declined(refusal), ("declined", "none", None)),
+            (Phase::Reversed(Why::GaveUp), ("reversed", "returned", None)),
+            (Phase::Void, ("cancelled", "none", None)),
+        ];
+        for (phase, words) in &words {
+            assert_eq!(seen(phase), *words);
+        }
+        for phase in SalePhase::ALL {
+            assert_eq!(SalePhase::from_label(phase.label()), Some(phase));
+        }
+        assert_eq!(SalePhase::from_label("void"), None);
+    }
+}

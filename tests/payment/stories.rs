@@ -5,6 +5,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::time::Duration;
 
 use micropayd::ids::CodeHint;
 use micropayd::money::Amount;
@@ -59,15 +60,21 @@ struct Stage {
 fn play(name: &str, text: &str) -> String {
     let mut lines = text.lines();
     let mut told = String::new();
-    let mut single = false;
+    let (mut single, mut policy) = (false, Policy::default());
     for line in lines.by_ref() {
         writeln!(told, "{line}").unwrap();
         single |= line.contains("one code only");
+        // Other waits than the usual ones, where those would make the story too long or impossible.
+        let two_minutes = Duration::from_secs(120);
+        match line {
+            _ if line.contains("reversed for two minutes only") => policy.reverse_for = two_minutes,
+            _ if line.contains("reversed after two minutes only") => policy.reverse_after = two_minutes,
+            _ => {}
+        }
         if line.is_empty() {
             break;
         }
     }
-    let policy = Policy::default();
     let payment = Payment::new(Amount::from_fen(1250).unwrap(), single, START, &policy);
     let mut stage = Stage { policy, live: payment.clone(), synced: payment, screen: String::new() };
     for line in lines {
