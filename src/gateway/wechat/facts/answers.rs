@@ -180,6 +180,7 @@ fn pages_and_empty_bodies_are_not_answers() {
     for body in [&page[..], b"", b"{}", b"<xml></xml>", b"\xef\xbb\xbf<xml></xml>", b"SUCCESS"] {
         assert_unknown(body, &Cause::Malformed);
     }
+    assert_unknown(&vec![b' '; LARGEST_ANSWER], &Cause::Malformed);
     assert_unknown(&vec![b' '; LARGEST_ANSWER + 1], &Cause::TooLarge);
 }
 
@@ -337,6 +338,26 @@ fn a_query_answer_in_place_of_a_pay_answer_is_not_paid() {
         assert_eq!(pay(&signed(&answer)), Answer::Unknown(code_said(state)));
     }
     assert_eq!(pay(&signed(&reversed("N"))), Answer::Unknown(Cause::Malformed));
+}
+
+#[test]
+fn a_pay_answer_that_says_paid_twice_is_paid() {
+    assert_eq!(pay(&signed(&found("SUCCESS"))), proof(1150, 100));
+}
+
+#[test]
+fn an_answer_that_names_no_order_is_believed_once() {
+    let wechat = wechat();
+    let reverse = |answer: &[u8]| (sent(wechat.reverse(&order())).read)(200, answer);
+    let (first, other) =
+        (signed(&reversed("N")), signed(&with(reversed("N"), &[("nonce_str", Some("other"))])));
+    assert_eq!(reverse(&first), ReversalAnswer::Done);
+    assert_eq!(reverse(&first), ReversalAnswer::Unknown(Cause::Repeated));
+    assert_eq!(reverse(&other), ReversalAnswer::Done);
+    // One that names our order is about it each time.
+    for _ in 0..2 {
+        assert_eq!((sent(wechat.query(&order())).read)(200, &signed(&found("SUCCESS"))), proof(1150, 100));
+    }
 }
 
 #[test]

@@ -58,6 +58,11 @@ fn micropay_has_exactly_its_fields() {
 }
 
 #[test]
+fn sales_are_kept_under_the_gateways_name() {
+    assert_eq!(wechat().name(), "wechat");
+}
+
+#[test]
 fn query_and_reverse_name_the_order_by_our_number_and_nothing_else() {
     let expected = ["appid", "mch_id", "nonce_str", "out_trade_no", "sign", "sign_type"];
     let query = sent(wechat().query(&order()));
