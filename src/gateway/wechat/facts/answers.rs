@@ -309,6 +309,13 @@ fn a_success_needs_wechats_number_and_time() {
 }
 
 #[test]
+fn wechats_number_may_have_32_characters() {
+    let longest = "42000012342026112177777777777777";
+    let answer = pay(&signed(&with(paid(), &[("transaction_id", Some(longest))])));
+    assert!(matches!(answer, Answer::Paid(proof) if proof.gateway_txn == longest));
+}
+
+#[test]
 fn each_trade_state_has_its_meaning() {
     assert_eq!(query(&signed(&found("SUCCESS"))), proof(1150, 100));
     for (state, answer) in [
