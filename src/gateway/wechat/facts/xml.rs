@@ -48,6 +48,12 @@ fn the_signed_text_is_the_decoded_one() {
 }
 
 #[test]
+fn names_may_be_longer_than_any_that_wechat_has() {
+    let longest = "n".repeat(64);
+    assert_eq!(read(&format!("<xml><{longest}>1</{longest}></xml>")), [(longest, "1".to_owned())]);
+}
+
+#[test]
 fn empty_and_absent_are_the_same() {
     for text in ["<xml><a></a></xml>", "<xml><a/></xml>", "<xml><a><![CDATA[]]></a></xml>", "<xml></xml>"] {
         assert_eq!(Fields::read(text.as_bytes()).unwrap().get("a"), None, "{text}");
