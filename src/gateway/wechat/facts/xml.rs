@@ -54,6 +54,14 @@ fn names_may_be_longer_than_any_that_wechat_has() {
 }
 
 #[test]
+fn the_longest_message_fits_without_growing() {
+    // Growing would leave a copy of a payment code behind, and more room than the message needs.
+    let worst = "&".repeat(100);
+    let written = write([("auth_code", &*worst), ("body", &*worst)].into_iter());
+    assert_eq!(written.capacity(), Vec::<u8>::with_capacity(written.len()).capacity());
+}
+
+#[test]
 fn empty_and_absent_are_the_same() {
     for text in ["<xml><a></a></xml>", "<xml><a/></xml>", "<xml><a><![CDATA[]]></a></xml>", "<xml></xml>"] {
         assert_eq!(Fields::read(text.as_bytes()).unwrap().get("a"), None, "{text}");
