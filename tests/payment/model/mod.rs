@@ -19,8 +19,10 @@ const CODE_LIVES: u8 = 3;
 const ANSWERS_WITHIN: u8 = 1;
 /// A payer closes the password dialog within so many ticks.
 const DIALOG_LASTS: u8 = 3;
-/// Whatever happens, the payment is at rest by then.
+/// Whatever happens, the payment is at rest by then where one thing goes wrong.
 const AT_REST_BY: u8 = 34;
+/// What a second fault may cost: a code that must die once more after a restart, and the rounds around it.
+const SECOND_FAULT: u8 = 10;
 
 /// How much may go wrong; each number multiplies the states.
 struct World {
@@ -227,7 +229,7 @@ impl Model for World {
                 overdue |= state.now >= order.since + DIALOG_LASTS;
             }
         }
-        if !overdue && (live.is_open() || !state.messages.is_empty()) && state.now <= AT_REST_BY {
+        if !overdue && (live.is_open() || !state.messages.is_empty()) && state.now <= self.at_rest_by() {
             actions.push(Action::Tick);
         }
     }
@@ -321,8 +323,8 @@ impl Model for World {
                     order.receipts == 0 || (order.receipts == 1 && matches!(attempt.phase, Phase::Paid(_)))
                 })
             }),
-            Property::always("it comes to rest", |_, state: &State| {
-                state.now < AT_REST_BY || state.live.as_ref().is_some_and(|live| !live.is_open())
+            Property::always("it comes to rest", |world: &World, state: &State| {
+                state.now < world.at_rest_by() || state.live.as_ref().is_some_and(|live| !live.is_open())
             }),
             // And the search is not empty.
             Property::sometimes("paid", |_, state: &State| at_rest(state, SalePhase::Paid)),
@@ -374,6 +376,11 @@ fn reversing(state: &State, why: Why) -> bool {
 }
 
 impl World {
+    fn at_rest_by(&self) -> u8 {
+        let faults = self.crashes + self.losses + self.cancels;
+        if faults > 1 { AT_REST_BY + SECOND_FAULT } else { AT_REST_BY }
+    }
+
     /// One step of the machine, and its record.
     fn feed(&self, state: &mut State, event: Event) {
         let payment = state.live.take().expect("only a process that is up is told anything");
