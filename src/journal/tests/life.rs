@@ -171,3 +171,44 @@ fn a_person_with_an_sqlite_shell_delays_a_sale_and_ends_nothing() {
     other.execute_batch("ROLLBACK").unwrap();
     journal.open_sale(&entry, "key", "").unwrap();
 }
+
+#[test]
+fn a_journal_that_never_kept_anything_may_vanish() {
+    let shop = Shop::new();
+    shop.open().journal.close().unwrap();
+    std::fs::remove_file(shop.file("journal.db")).unwrap();
+    assert!(shop.try_open().is_ok(), "nothing was promised");
+}
+
+#[test]
+fn numbers_go_on_after_those_that_a_witness_did_not_live_to_note() {
+    let mut shop = Shop::new();
+    shop.open().journal.close().unwrap();
+    let early = std::fs::read(shop.file("witness")).unwrap();
+    let mut journal = shop.open().journal;
+    shop.sell(&mut journal, 1);
+    let last = shop.sell(&mut journal, 2);
+    kill(journal);
+    std::fs::write(shop.file("witness"), early).unwrap();
+    let mut journal = shop.open().journal;
+    let next = shop.sell(&mut journal, 3);
+    assert!(next.id.as_str()[9..15] > last.id.as_str()[9..15], "{} after {}", next.id, last.id);
+}
+
+#[test]
+fn what_a_killed_process_left_in_the_log_is_in_the_database_after_an_idle_moment() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    shop.sell(&mut journal, 1);
+    kill(journal);
+    let steps_without_the_log = || {
+        let copy = shop.dir.path().join("copy.db");
+        std::fs::copy(shop.file("journal.db"), &copy).unwrap();
+        let conn = rusqlite::Connection::open(copy).unwrap();
+        conn.query_row("SELECT count(*) FROM step", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(steps_without_the_log(), 0);
+    let mut journal = shop.open().journal;
+    journal.idle().unwrap();
+    assert_eq!(steps_without_the_log(), 5);
+}
