@@ -33,9 +33,11 @@ impl Replay {
                 match client.get(&format!("/v1/payments/{}/life", escaped(&self.id))).await {
                     Ok(answer) => typed(&answer)?,
                     Err(Trouble::Unreachable(_)) if self.daemon.is_default() => {
-                        let of_service = config::Surroundings::of_process().state_directory;
-                        let dir = config::state_dir_of(&context.config_path()).or(of_service);
-                        self.life_in_journal(dir.unwrap_or_else(|| PathBuf::from(config::DEFAULT_STATE_DIR)))?
+                        let path = context.config_path();
+                        let dir = config::state_dir_of(&path).unwrap_or_else(|| {
+                            config::default_state_dir(&path, &config::Surroundings::of_process())
+                        });
+                        self.life_in_journal(dir)?
                     }
                     Err(trouble) => return Err(trouble.into_error()),
                 }

@@ -131,7 +131,7 @@ impl Config {
         let found: Found = RefCell::default();
         let top = Section::new("", &tree, Spot { file: Arc::from(path), line: None }, &found);
 
-        let terminal = terminal(top.section("terminal"), around);
+        let terminal = terminal(top.section("terminal"), path, around);
         let wechat = wechat::read(
             top.section("wechat"),
             around,
@@ -240,7 +240,20 @@ fn peek<T>(path: &Path, look: impl FnOnce(&Section<'_>) -> Option<T>) -> Option<
     look(&Section::new("", &tree, Spot { file: Arc::from(path), line: None }, &found))
 }
 
-fn terminal(section: Section<'_>, around: &Surroundings) -> Option<Terminal> {
+/// Where the journal is when `path` does not say: where the service put it, and for the file of a lane beside the default
+/// one where micropayd@.service puts it, so that whoever looks at `lane3.toml` never sees another lane's journal.
+pub fn default_state_dir(path: &Path, around: &Surroundings) -> PathBuf {
+    if let Some(of_service) = &around.state_directory {
+        return of_service.clone();
+    }
+    let one = Path::new(DEFAULT_PATH);
+    match path.file_stem() {
+        Some(lane) if path != one && path.parent() == one.parent() => Path::new(DEFAULT_STATE_DIR).join(lane),
+        _ => PathBuf::from(DEFAULT_STATE_DIR),
+    }
+}
+
+fn terminal(section: Section<'_>, path: &Path, around: &Surroundings) -> Option<Terminal> {
     let id = section.parsed("id", "write id = \"T01\"", |text| {
         text.parse::<TerminalId>()
             .map_err(|_| format!("{text:?} is not usable, expected 1 to 8 of A-Z a-z 0-9"))
@@ -253,9 +266,7 @@ fn terminal(section: Section<'_>, around: &Surroundings) -> Option<Terminal> {
         .parsed("subject", "write subject = \"朝阳门店-消费\"", |text| line_of(text, LONGEST_SUBJECT));
     let language = section.choice("language", &[("zh-CN", Language::Chinese), ("en", Language::English)]);
     let state_dir = section.path("state_dir").map(|entry| entry.value);
-    let state_dir = state_dir
-        .or_else(|| around.state_directory.clone())
-        .unwrap_or_else(|| PathBuf::from(DEFAULT_STATE_DIR));
+    let state_dir = state_dir.unwrap_or_else(|| default_state_dir(path, around));
     section.finish();
     let store_name = store_name?.value;
     Some(Terminal {

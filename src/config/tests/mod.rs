@@ -347,6 +347,20 @@ fn beyond_loopback_tls_and_tokens_make_a_listener() {
 }
 
 #[test]
+fn the_file_of_a_lane_never_leads_to_another_lanes_journal() {
+    let by_hand = Surroundings::default();
+    let dir = |path: &str| default_state_dir(Path::new(path), &by_hand);
+    assert_eq!(dir(DEFAULT_PATH), Path::new("/var/lib/micropayd"));
+    assert_eq!(dir("/etc/micropayd/lane3.toml"), Path::new("/var/lib/micropayd/lane3"));
+    assert_eq!(dir("/home/shop/lane3.toml"), Path::new("/var/lib/micropayd"));
+    let of_service = Surroundings { state_directory: Some("/srv/lane3".into()), ..Surroundings::default() };
+    assert_eq!(
+        default_state_dir(Path::new("/etc/micropayd/lane3.toml"), &of_service),
+        Path::new("/srv/lane3")
+    );
+}
+
+#[test]
 fn directories_come_from_systemd_unless_the_file_names_them() {
     let mut bench = Bench::new();
     bench.edit(&[("state_dir  = \"DIR/state\"\n", "")]);
