@@ -7,7 +7,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
-pub use log::{guard_panics, log_to_stderr};
+pub use log::{guard_panics, log_to_stderr, say_failure};
 pub use wipe::Wiping;
 
 /// Tells the service manager how the process is (sd_notify(3)). Says nothing where there is none, and never waits for

@@ -171,7 +171,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "{}", chain(&error));
+            service::say_failure(&chain(&error));
             ExitCode::from(code(&error))
         }
     }

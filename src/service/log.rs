@@ -43,15 +43,27 @@ pub fn log_to_stderr() {
     }
 }
 
+/// Says on stderr why the process ends: to people as it is, to systemd's journal as errors, or `journalctl -p err` would
+/// not show them.
+pub fn say_failure(text: &str) {
+    let text = if to_journal() { as_errors(text) } else { format!("{text}\n") };
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Each line with the priority of an error; the journal takes every line for itself.
+fn as_errors(text: &str) -> String {
+    text.lines().map(|line| format!("<{}>{line}\n", priority(Level::ERROR))).collect()
+}
+
 /// Makes panics say where they are and only texts that stand in the program: a formatted one could hold anything.
 pub fn guard_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
         let what = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("see the place");
         let line = format!(
-            "error: program is at fault at {at}: {what}\nhelp: report this line; open payments are kept\n"
+            "error: program is at fault at {at}: {what}\nhelp: report this line; open payments are kept"
         );
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        say_failure(&line);
     }));
 }
 
@@ -158,6 +170,14 @@ mod tests {
             tracing::info!("ready");
         });
         assert_eq!(text, "<3>disk is full; help: free some space\n<4>slow order=\"T01\"\n<6>ready\n");
+    }
+
+    #[test]
+    fn every_line_of_a_failure_is_an_error_to_the_journal() {
+        assert_eq!(
+            as_errors("error: disk is full\nhelp: free some"),
+            "<3>error: disk is full\n<3>help: free some\n"
+        );
     }
 
     #[test]
