@@ -1,5 +1,6 @@
 //! Speaks to the running daemon, over its Unix socket or its address. Never sends a request twice by itself.
 
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -214,16 +215,19 @@ impl Client {
     }
 
     fn trouble(&self, error: &reqwest::Error) -> Trouble {
-        let mut cause: &dyn std::error::Error = error;
+        let mut cause: &(dyn std::error::Error + 'static) = error;
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
         if error.is_connect() {
-            Trouble::Unreachable(format!(
-                "daemon is not reachable at {}: {cause}\n\
-                 help: start it with: systemctl start micropayd; or name another with --api",
-                self.shown
-            ))
+            let refused =
+                cause.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == ErrorKind::PermissionDenied);
+            let help = if refused {
+                "join the group micropayd and log in again: sudo usermod -aG micropayd NAME"
+            } else {
+                "start it with: systemctl start micropayd; or name another with --api"
+            };
+            Trouble::Unreachable(format!("daemon is not reachable at {}: {cause}\nhelp: {help}", self.shown))
         } else {
             Trouble::Lost(format!("daemon at {} did not finish its answer: {cause}", self.shown))
         }

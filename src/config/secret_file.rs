@@ -33,7 +33,7 @@ pub fn read(path: &Path, guard: Guard) -> Result<Zeroizing<Vec<u8>>, Trouble> {
         let help = match error.kind() {
             std::io::ErrorKind::NotFound => format!("put the file at {shown}, or name the right one"),
             std::io::ErrorKind::PermissionDenied => {
-                format!("make the daemon's user its owner: chown micropayd {shown}")
+                format!("run this with sudo; if it is the service that says so: chown micropayd {shown}")
             }
             _ => "name a readable file".to_owned(),
         };
