@@ -78,6 +78,10 @@ pub fn io(path: &Path, error: &std::io::Error) -> JournalError {
     let path = path.to_owned();
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => JournalError::Full { path },
+        std::io::ErrorKind::ReadOnlyFilesystem => {
+            let help = "leave state_dir out, the service may write nowhere else; if the disk itself is read-only, replace it";
+            JournalError::Failed { path, what: format!("{error}\nhelp: {help}") }
+        }
         _ => JournalError::Failed { path, what: error.to_string() },
     }
 }
