@@ -134,8 +134,8 @@ pub fn keep_memory_private() -> std::io::Result<()> {
 pub enum Signal {
     /// SIGTERM or SIGINT: end within two seconds, obligations kept.
     Stop,
-    /// SIGHUP: say whether the configuration could be loaded. It is taken up only by a restart, for the loop's waits,
-    /// keys and devices must not change under an open payment.
+    /// SIGHUP: say that the configuration is taken up only by a restart, for the loop's waits, keys and devices must not
+    /// change under an open payment.
     Reload,
 }
 
