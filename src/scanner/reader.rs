@@ -192,18 +192,13 @@ impl Report {
         self.inbox.send(input).await.map_err(|_| Closed)
     }
 
-    /// Says how the device is, if that is news.
+    /// Says how the device is, if that is news; the desk logs it.
     async fn device(&mut self, ready: bool, trouble: String) -> Result<(), Closed> {
         let state = Some((ready, trouble.clone()));
         if self.said == state {
             return Ok(());
         }
         self.said = state;
-        if ready {
-            tracing::info!(scanner = self.name, "scanner is ready");
-        } else {
-            tracing::warn!(scanner = self.name, "scanner is not ready: {trouble}");
-        }
         let name = self.name.clone();
         self.send(Input::Device(Device { kind: DeviceKind::Scanner, name, ready, trouble })).await
     }
