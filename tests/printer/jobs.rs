@@ -8,10 +8,15 @@ use micropayd::time::Timestamp;
 
 use crate::paper::{Item, Paper, decode_qr};
 
+/// The store's name on the receipt of a sale. What is left of one that was cut off is no other's.
+pub fn store(number: u32) -> String {
+    format!("店{number}号")
+}
+
 /// The receipt of the `number`-th sale; its shop's name is the number, so that it can be told from others on one paper.
 pub fn receipt(number: u32, copy: Copy) -> Receipt {
     Receipt {
-        store_name: format!("店{number}"),
+        store_name: store(number),
         terminal: "T01".parse().unwrap(),
         order: format!("T01261121{number:06}ABCDEF01").parse().unwrap(),
         gateway_txn: "4200001234202611211234567890".to_owned(),

@@ -14,7 +14,7 @@ use micropayd::printer::session::Session;
 use micropayd::printer::{Profile, Waits};
 use micropayd::receipt::{Copy, Template, layout};
 
-use crate::jobs::{receipt, shows};
+use crate::jobs::{receipt, shows, store};
 use crate::machine::{Machine, Temper};
 use crate::paper::Item;
 use crate::world::{Door, Event, When, World};
@@ -173,7 +173,7 @@ fn run(seed: u64, tally: &mut Tally) {
     world.put_right();
     let items = &world.machine.paper.items;
     for number in 0..SALES {
-        let name = format!("店{number}");
+        let name = store(number);
         let heads = items
             .iter()
             .enumerate()
