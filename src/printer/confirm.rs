@@ -103,8 +103,8 @@ impl Session {
             }
         }
         if self.torn {
+            // Taken is not received: it stays torn until a whole job has followed.
             self.put(&escpos::resynchronise(&self.profile)).map_err(|_| REFUSES.to_owned())?;
-            self.torn = false;
         }
         if self.owed > 0 && self.may_answer_in_order() {
             self.collect().map_err(|_| REFUSES.to_owned())?;

@@ -203,6 +203,14 @@ impl Tally {
     }
 }
 
+/// 6566: the line was cut in a picture, and again while the printer was being brought back in step.
+#[test]
+fn seeds_that_found_something_find_nothing_any_more() {
+    for seed in [6566] {
+        run(seed, &mut Tally::default());
+    }
+}
+
 #[test]
 fn no_second_unmarked_receipt_and_no_false_printed() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());

@@ -30,11 +30,12 @@ pub fn look(settings: &Settings) -> Vec<Finding> {
     findings.push(match journal::read_only(settings) {
         Ok(records) => match records.newest() {
             Ok(newest) => Finding::good("journal", format!("can be read, {newest} steps")),
-            Err(error) => Finding::bad(
-                "journal",
-                error.to_string(),
-                "stop the service and copy the directory away first",
-            ),
+            Err(error) => {
+                let text = error.to_string();
+                let help = "stop the service and copy the directory away first";
+                let (what, help) = text.split_once("\nhelp: ").unwrap_or((&text, help));
+                Finding::bad("journal", what, help)
+            }
         },
         Err(error) => {
             let text = error.to_string();
