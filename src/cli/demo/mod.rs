@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use stage::Stage;
 
@@ -30,9 +31,35 @@ pub async fn run(args: DemoArgs) -> Result<()> {
     anyhow::ensure!(args.listen.ip().is_loopback(), "the demo listens on loopback only, got {}", args.listen);
     let dir = std::env::temp_dir().join(format!("micropayd-demo-{}", std::process::id()));
     let stage = Arc::new(Stage::start(dir, std::env::current_exe()?).await?);
-    let ended = if args.once { stories::play(&stage).await } else { show(&stage, args.listen).await };
+    let mut signals = Signals::listen()?;
+    let played =
+        async { if args.once { stories::play(&stage).await } else { show(&stage, args.listen).await } };
+    let ended = tokio::select! {
+        ended = played => ended,
+        () = signals.next() => if args.once { Err(anyhow::anyhow!("interrupted")) } else { Ok(()) },
+    };
     stage.strike().await;
     ended
+}
+
+/// What ends the demo from outside. The daemon must not outlive it.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        let [interrupt, terminate, hangup] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        Ok(Self([signal(interrupt)?, signal(terminate)?, signal(hangup)?]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
 }
 
 async fn show(stage: &Arc<Stage>, listen: SocketAddr) -> Result<()> {
@@ -42,8 +69,5 @@ async fn show(stage: &Arc<Stage>, listen: SocketAddr) -> Result<()> {
     println!("演示已就绪，请用浏览器打开 The demo is ready, open in a browser:\n");
     println!("    http://{}/\n", listener.local_addr()?);
     println!("收银台 cashier's page: {}   结束 end: Ctrl-C", stage.console());
-    tokio::select! {
-        ended = page::serve(Arc::clone(stage), listener) => ended,
-        _ = tokio::signal::ctrl_c() => Ok(()),
-    }
+    page::serve(Arc::clone(stage), listener).await
 }

@@ -152,7 +152,7 @@ impl Daemon {
     pub fn start(config: &str) -> Result<Self> {
         let (process, _) = Process::start(PROGRAM, &["--config", config, "run"], "/tmp/daemon.log")?;
         let daemon = Self { process };
-        until("the daemon is ready", 10.0, || Ok(http(API, "GET", "/readyz", None).ok()))?;
+        until("the daemon is ready", 60.0, || Ok(http(API, "GET", "/readyz", None).ok()))?;
         Ok(daemon)
     }
 
