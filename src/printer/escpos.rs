@@ -44,9 +44,14 @@ pub fn drawer(drawer: &Drawer) -> [u8; 5] {
     [ESC, 0x70, u8::from(drawer.pin == 5), unit(drawer.on_ms), unit(drawer.off_ms)]
 }
 
-/// What ends a picture or a command that broke off: the zeros are white dots or nothing, the feed ends a half line.
+/// What ends a picture or a command that broke off: white dots, or nothing.
+pub fn zeros(profile: &Profile) -> Vec<u8> {
+    vec![0; profile.dots.div_ceil(8) * profile.raster_band]
+}
+
+/// [`zeros`], and a feed that ends a half line.
 pub fn resynchronise(profile: &Profile) -> Vec<u8> {
-    let mut bytes = vec![0; profile.dots.div_ceil(8) * profile.raster_band];
+    let mut bytes = zeros(profile);
     bytes.push(LF);
     bytes
 }

@@ -189,6 +189,10 @@ impl Session {
             self.one_way = false;
             self.well_at = None;
             if self.profile.answers(Question::Asb) && !link.is_paper() {
+                if self.torn {
+                    // A command that broke off must not take this one for its own length.
+                    let _ = link.send(&escpos::zeros(&self.profile), self.waits.answer);
+                }
                 // If it is not taken the first question says so.
                 let _ = link.send(&escpos::AUTOMATIC_STATUS, self.waits.answer);
             }

@@ -209,6 +209,12 @@ fn a_printer_that_was_cut_off_twice_is_back_in_step() {
     run(6566, &mut Tally::default());
 }
 
+/// The story of this seed: a full printer takes half of the question behind a receipt, and is asked for its state first.
+#[test]
+fn half_a_question_does_not_eat_what_follows() {
+    run(19_190, &mut Tally::default());
+}
+
 #[test]
 fn no_second_unmarked_receipt_and_no_false_printed() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
