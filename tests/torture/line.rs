@@ -97,7 +97,7 @@ fn a_payment_whose_host_dies_is_looked_up_at_the_other() {
         shop.start().await;
         let id = shop.open_sale("the-sale").await;
         shop.begin(&id, Mood::Pay, Duration::ZERO).await;
-        shop.stage.line.pull();
+        shop.stage.line.pull().await;
         shop.until_told(&id, |told| told["phase"] == "paid").await;
         shop.conclude().await;
         shop.ensure(shop.pay_requests() == 1, || "it was asked to pay twice".to_owned());
@@ -179,7 +179,7 @@ fn a_line_that_goes_down_in_the_middle_of_a_reversal_is_waited_for() {
         let id = shop.open_sale("the-sale").await;
         shop.begin(&id, Mood::Password, Duration::from_millis(300)).await;
         shop.cancel(&id).await;
-        shop.stage.line.pull();
+        shop.stage.line.pull().await;
         let told = shop.until_told(&id, |told| told["phase"] == "reversing").await;
         shop.ensure(
             told["cashier"]["text"].as_str().is_some_and(|text| text.contains("请勿交付商品")),

@@ -162,7 +162,7 @@ fn the_address_that_worked_outlives_the_resolver_and_a_restart_waits_for_it() {
         for (n, names) in [Names::At(HOME), Names::Hangs, Names::Fails].into_iter().enumerate() {
             town.set(names);
             // No connection outlives this.
-            shop.stage.line.pull();
+            shop.stage.line.pull().await;
             shop.stage.line.put_in().await;
             let id = shop.open_sale(&format!("sale-{n}")).await;
             let told = shop.settle(&id, Mood::Pay, Duration::ZERO).await;

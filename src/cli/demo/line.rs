@@ -7,23 +7,24 @@ use std::net::SocketAddr;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// In: every byte goes through. Out: connections break and none is taken.
 pub struct Line {
     address: SocketAddr,
     wanted: watch::Sender<bool>,
-    listens: watch::Receiver<bool>,
+    is_in: watch::Receiver<bool>,
 }
 
 impl Line {
     /// Lays a line to `gateway` on the current runtime; it is in.
     pub async fn to(gateway: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
+        let near = TcpListener::bind("127.0.0.1:0").await?;
+        let address = near.local_addr()?;
         let (wanted, is_wanted) = watch::channel(true);
-        let (listening, listens) = watch::channel(true);
-        tokio::spawn(carry(address, gateway, Some(listener), is_wanted, listening));
-        Ok(Self { address, wanted, listens })
+        let (state, is_in) = watch::channel(true);
+        tokio::spawn(carry(near, address, gateway, is_wanted, state));
+        Ok(Self { address, wanted, is_in })
     }
 
     /// Its near end.
@@ -31,53 +32,55 @@ impl Line {
         self.address
     }
 
-    /// Takes it out.
-    pub fn pull(&self) {
-        self.wanted.send_replace(false);
+    /// Takes it out, and waits until every connection is broken.
+    pub async fn pull(&self) {
+        self.until(false).await;
     }
 
-    /// Puts it in and waits until it carries.
+    /// Puts it in, and waits until it carries.
     pub async fn put_in(&self) {
-        self.wanted.send_replace(true);
+        self.until(true).await;
+    }
+
+    async fn until(&self, wanted: bool) {
+        self.wanted.send_replace(wanted);
         // An error is a line that has ended with its runtime.
-        let _ = self.listens.clone().wait_for(|listens| *listens).await;
+        let _ = self.is_in.clone().wait_for(|is_in| *is_in == wanted).await;
     }
 }
 
+/// Ends when the line is dropped, or its address was taken by somebody else while it was out.
 async fn carry(
+    mut near: TcpListener,
     address: SocketAddr,
     gateway: SocketAddr,
-    mut listener: Option<TcpListener>,
     mut wanted: watch::Receiver<bool>,
-    listening: watch::Sender<bool>,
+    state: watch::Sender<bool>,
 ) {
     loop {
-        if !*wanted.borrow_and_update() {
-            listener = None;
-            listening.send_replace(false);
-            if wanted.changed().await.is_err() {
-                return;
+        let mut connections = JoinSet::new();
+        while *wanted.borrow_and_update() {
+            tokio::select! {
+                changed = wanted.changed() => if changed.is_err() { return },
+                Ok((mut here, _)) = near.accept() => {
+                    connections.spawn(async move {
+                        let mut there = TcpStream::connect(gateway).await?;
+                        copy_bidirectional(&mut here, &mut there).await
+                    });
+                }
+                Some(_) = connections.join_next() => {}
             }
-            continue;
         }
-        let Some(near) = &listener else {
-            let Ok(bound) = TcpListener::bind(address).await else { return };
-            listener = Some(bound);
-            listening.send_replace(true);
-            continue;
+        drop(near);
+        connections.shutdown().await;
+        state.send_replace(false);
+        if wanted.wait_for(|wanted| *wanted).await.is_err() {
+            return;
+        }
+        near = match TcpListener::bind(address).await {
+            Ok(near) => near,
+            Err(_) => return,
         };
-        tokio::select! {
-            changed = wanted.changed() => if changed.is_err() { return },
-            Ok((mut here, _)) = near.accept() => {
-                let mut wanted = wanted.clone();
-                tokio::spawn(async move {
-                    let Ok(mut there) = TcpStream::connect(gateway).await else { return };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut here, &mut there) => {}
-                        _ = wanted.wait_for(|wanted| !*wanted) => {}
-                    }
-                });
-            }
-        }
+        state.send_replace(true);
     }
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::service::Signals;
 use stage::Stage;
 
 /// `micropayd demo`.
@@ -30,36 +30,17 @@ pub struct DemoArgs {
 pub async fn run(args: DemoArgs) -> Result<()> {
     anyhow::ensure!(args.listen.ip().is_loopback(), "the demo listens on loopback only, got {}", args.listen);
     let dir = std::env::temp_dir().join(format!("micropayd-demo-{}", std::process::id()));
-    let stage = Arc::new(Stage::start(dir, std::env::current_exe()?).await?);
+    // Before there is a daemon that could outlive the demo.
     let mut signals = Signals::listen()?;
+    let stage = Arc::new(Stage::start(dir, std::env::current_exe()?).await?);
     let played =
         async { if args.once { stories::play(&stage).await } else { show(&stage, args.listen).await } };
     let ended = tokio::select! {
         ended = played => ended,
-        () = signals.next() => if args.once { Err(anyhow::anyhow!("interrupted")) } else { Ok(()) },
+        _ = signals.next() => if args.once { Err(anyhow::anyhow!("interrupted")) } else { Ok(()) },
     };
     stage.strike().await;
     ended
-}
-
-/// What ends the demo from outside. The daemon must not outlive it.
-struct Signals([Signal; 3]);
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        let [interrupt, terminate, hangup] =
-            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        Ok(Self([signal(interrupt)?, signal(terminate)?, signal(hangup)?]))
-    }
-
-    async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
 }
 
 async fn show(stage: &Arc<Stage>, listen: SocketAddr) -> Result<()> {

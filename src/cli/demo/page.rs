@@ -139,7 +139,7 @@ async fn weather(State(demo): State<Shared>, Json(ask): Json<Value>) -> Result<S
         faults.clone()
     };
     if faults.iter().any(|fault| fault == LINE_DOWN) {
-        demo.stage.line.pull();
+        demo.stage.line.pull().await;
     } else {
         demo.stage.line.put_in().await;
     }

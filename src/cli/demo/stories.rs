@@ -190,7 +190,7 @@ impl Story {
         let mut watch = Watch { stage, id, last: String::new(), until: Instant::now() + STORY_WITHIN };
         if self.twist == Twist::LineDown {
             println!("    断网 the line is pulled");
-            stage.line.pull();
+            stage.line.pull().await;
         }
         for (scanned, customer) in self.customers.iter().enumerate() {
             watch.until(|sale| sale["phase"] == "awaiting_code").await?;
@@ -232,7 +232,7 @@ impl Story {
             Twist::LineBack => {
                 watch.until(|sale| sale["waiting_for"] == "payer_password").await?;
                 println!("    断网 the line is pulled");
-                stage.line.pull();
+                stage.line.pull().await;
                 sleep(Duration::from_secs(2)).await;
                 println!("    网络恢复 the line is back");
                 stage.line.put_in().await;
