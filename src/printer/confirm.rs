@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::escpos;
 use super::profile::Question;
-use super::session::{SILENT, Session};
+use super::session::{SILENT, Session, Step};
 use super::status::Reply;
 use crate::input::PrintOutcome;
 use crate::receipt::Line;
@@ -65,13 +65,13 @@ impl Session {
             Err(outcome) => return outcome,
         };
         self.owed += u32::from(matches!(proof, Proof::Paper));
-        let mut outcome = self.confirm(&proof, bytes.len() as u64, tell);
+        let mut outcome = self.confirm(&proof, bytes.len(), tell);
         if halted && matches!((&proof, &outcome), (Proof::Paper, PrintOutcome::Printed)) {
             outcome = PrintOutcome::Unconfirmed(HALTED.to_owned());
         }
         match outcome {
-            PrintOutcome::Printed => self.torn = false,
-            PrintOutcome::Failed(_) => self.torn = true,
+            PrintOutcome::Printed => self.step = Step::In,
+            PrintOutcome::Failed(_) => self.tear(),
             _ => {}
         }
         outcome
@@ -102,25 +102,13 @@ impl Session {
                 }
             }
         }
-        if self.torn {
-            // Taken is not received: it stays torn until a whole job has followed.
-            self.put(&escpos::resynchronise(&self.profile)).map_err(|_| REFUSES.to_owned())?;
+        if self.step != Step::In {
+            let wait = self.waits.stall;
+            let mended = self.mend(wait).and_then(|()| self.put(&escpos::NEW_LINE, wait));
+            mended.map_err(|_| REFUSES.to_owned())?;
         }
         if self.owed > 0 && self.may_answer_in_order() {
             self.collect().map_err(|_| REFUSES.to_owned())?;
-        }
-        Ok(())
-    }
-
-    /// Sends what leaves no mark on paper but an empty line.
-    pub(super) fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        let stall = self.waits.stall;
-        let mut sent = 0;
-        while sent < bytes.len() {
-            match self.opened()?.send(&bytes[sent..], stall)? {
-                0 => return Err(std::io::ErrorKind::TimedOut.into()),
-                taken => sent += taken,
-            }
         }
         Ok(())
     }
@@ -130,7 +118,7 @@ impl Session {
     /// first of the new ones is heard at the latest in the last round, and the other new ones stand right behind it.
     pub(super) fn collect(&mut self) -> std::io::Result<()> {
         for _ in 0..=self.owed {
-            self.put(&escpos::PAPER_STATUS)?;
+            self.put(&escpos::PAPER_STATUS, self.waits.stall)?;
             let end = self.opened()?.now() + self.waits.confirm;
             let mut heard = false;
             loop {
@@ -176,7 +164,7 @@ impl Session {
                     sent += taken;
                     moved = link.now();
                     // From here on something of the job may be in the printer.
-                    self.torn = true;
+                    self.tear();
                     continue;
                 }
                 Err(_) => break true,
@@ -209,7 +197,7 @@ impl Session {
     }
 
     /// Waits for the proof. Every byte was handed over.
-    fn confirm(&mut self, proof: &Proof, sent: u64, tell: &mut dyn FnMut(&str)) -> PrintOutcome {
+    fn confirm(&mut self, proof: &Proof, sent: usize, tell: &mut dyn FnMut(&str)) -> PrintOutcome {
         let Ok(link) = self.opened() else { return PrintOutcome::Unconfirmed(LOST.to_owned()) };
         if link.is_paper() {
             return link
@@ -217,17 +205,17 @@ impl Session {
                 .map_or(PrintOutcome::Unconfirmed(LOST.to_owned()), |()| PrintOutcome::Printed);
         }
         // What is still in the buffers of a slow line.
-        let carry =
-            link.bytes_per_second().map_or(Duration::ZERO, |rate| Duration::from_secs(sent / rate.max(1)));
+        let carry = link.carry(sent);
         let started = link.now();
         if matches!(proof, Proof::None) {
-            self.torn = false;
+            self.step = Step::In;
             return self.without_proof();
         }
         let mut trouble: Option<&'static str> = None;
         let mut halted = false;
         let mut end = started + carry + self.waits.confirm;
         let mut next_look = started + self.waits.watch;
+        let mut foreign = false;
         while let Ok(now) = self.opened().map(|link| link.now()) {
             if now >= end || (trouble.is_some() && self.stopping()) {
                 break;
@@ -238,12 +226,15 @@ impl Session {
                         if trouble.is_some() {
                             tell("");
                         }
+                        self.named = true;
                         return PrintOutcome::Printed;
                     }
                     _ if self.gave(&id) => {}
                     _ => {
-                        self.lies = true;
-                        break;
+                        foreign = true;
+                        if self.named {
+                            break;
+                        }
                     }
                 },
                 Ok(Some(Reply::Paper(_))) if matches!(proof, Proof::Paper) => {
@@ -285,6 +276,8 @@ impl Session {
                 next_look = self.opened().map_or(next_look, |link| link.now()) + self.waits.watch;
             }
         }
+        // Only a name in place of ours shows that it makes them up.
+        self.lies |= foreign && trouble.is_none();
         if matches!(proof, Proof::Paper) {
             self.in_vain = self.in_vain.map(|times| times + 1);
         }

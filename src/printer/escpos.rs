@@ -49,12 +49,8 @@ pub fn zeros(profile: &Profile) -> Vec<u8> {
     vec![0; profile.dots.div_ceil(8) * profile.raster_band]
 }
 
-/// [`zeros`], and a feed that ends a half line.
-pub fn resynchronise(profile: &Profile) -> Vec<u8> {
-    let mut bytes = zeros(profile);
-    bytes.push(LF);
-    bytes
-}
+/// What ends a line that broke off.
+pub const NEW_LINE: [u8; 1] = [LF];
 
 /// The whole receipt, from initialisation to cut.
 pub fn receipt(lines: &[Line], profile: &Profile) -> Vec<u8> {

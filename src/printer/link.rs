@@ -33,9 +33,9 @@ pub trait Link: Send {
         Ok(())
     }
 
-    /// Bytes that a second carries, where the way is slower than the printer.
-    fn bytes_per_second(&self) -> Option<u64> {
-        None
+    /// How long this many bytes are under way, where the way is slower than the printer.
+    fn carry(&self, _bytes: usize) -> Duration {
+        Duration::ZERO
     }
 
     /// Lets everything that was handed over arrive, waiting at most `wait`, and closes.

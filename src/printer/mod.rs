@@ -223,16 +223,20 @@ const QUEUE: usize = 2;
 
 impl Printer {
     /// Starts the thread. Reports devices and job ends to `inbox`; an absent printer is reported and taken up when it appears.
+    /// `torn`: the process before may have ended in the middle of a job.
     ///
     /// A profile or template that is not usable never stops the printer: it prints with the built-in ones and says so in
     /// its device report. Whoever starts the program should have asked [`Settings::paper`] before.
-    pub fn start(settings: Settings, inbox: Inbox) -> io::Result<Printer> {
+    pub fn start(settings: Settings, torn: bool, inbox: Inbox) -> io::Result<Printer> {
         let (jobs, waiting) = sync_channel(QUEUE);
         let printing = Arc::new(AtomicBool::new(false));
         let opening = Arc::new(AtomicBool::new(false));
         let stop = Arc::new(AtomicBool::new(false));
         let flags = worker::Flags { printing: Arc::clone(&printing), opening: Arc::clone(&opening) };
-        let worker = worker::Worker::new(settings, inbox, flags, Arc::clone(&stop));
+        let mut worker = worker::Worker::new(settings, inbox, flags, Arc::clone(&stop));
+        if torn {
+            worker.session.tear();
+        }
         std::thread::Builder::new().name("printer".to_owned()).spawn(move || worker.run(&waiting))?;
         Ok(Printer { jobs, printing, opening, stop })
     }

@@ -76,7 +76,8 @@ impl Probe {
 
     fn ask(&mut self, n: u8) -> Option<String> {
         self.session.link().ok().filter(|link| !link.is_paper())?;
-        self.session.put(&escpos::about(n)).ok()?;
+        let wait = self.session.waits.stall;
+        self.session.put(&escpos::about(n), wait).ok()?;
         // Others may come before it: a status that nobody asked for.
         for _ in 0..8 {
             match self.session.hear(self.answer).ok()?? {

@@ -112,8 +112,9 @@ impl Link for Line {
         }
     }
 
-    fn bytes_per_second(&self) -> Option<u64> {
-        Some(u64::from(self.baud) / 10)
+    fn carry(&self, bytes: usize) -> Duration {
+        // A byte is ten bits on the line.
+        Duration::from_secs(10 * bytes as u64) / self.baud.max(1)
     }
 
     /// A port that is let go in trouble keeps nothing back for whoever opens it next.

@@ -63,6 +63,18 @@ const IN_VAIN_MAX: u32 = 2;
 /// More replies than this are not waited for; the printer keeps its word to itself.
 const OWED_MAX: u32 = 4;
 
+/// Whether the printer takes the next byte for the beginning of a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// It does.
+    In,
+    /// A job broke off: it may wait for the rest of a picture or of a command.
+    Torn,
+    /// Torn, but zeros enough for the rest were taken on this way. Taken is not received: only a whole job shows that it is
+    /// in step.
+    Mended,
+}
+
 /// One printer.
 pub struct Session {
     pub(super) profile: Profile,
@@ -90,13 +102,16 @@ pub struct Session {
     pub(super) lies: bool,
     /// What [`Session::noise`] was before the job.
     pub(super) quiet: u64,
-    /// The last job broke off: the printer may wait for the rest of a command.
-    pub(super) torn: bool,
+    pub(super) step: Step,
+    /// When what was put before a question has left a slow line.
+    carried: Duration,
     /// Replies to `GS r` of earlier jobs that are still to come, as far as is known; some may be lost.
     pub(super) owed: u32,
     /// How often `GS r` was asked in vain before it was ever answered; `None` once it was.
     pub(super) in_vain: Option<u32>,
     names: VecDeque<[u8; 4]>,
+    /// One of them came back: names that an earlier process gave, or had begun to give, are not still to come.
+    pub(super) named: bool,
     name: u32,
     stop: Arc<AtomicBool>,
 }
@@ -128,11 +143,13 @@ impl Session {
             seen_ill: false,
             lies: false,
             quiet: 0,
-            torn: false,
+            step: Step::In,
+            carried: Duration::ZERO,
             // The process before may have left one.
             owed: 1,
             in_vain: Some(0),
             names: VecDeque::new(),
+            named: false,
             name,
             stop,
         }
@@ -174,34 +191,71 @@ impl Session {
         self.heard.iter().any(|reply| matches!(reply, Reply::Paper(_)))
     }
 
-    /// Whether `name` was given to some job.
+    /// Whether `name` was given to some job, or begins a name that broke off and was ended with zeros.
     pub(super) fn gave(&self, name: &[u8]) -> bool {
-        self.names.iter().any(|given| given == name)
+        self.names.iter().any(|given| given.starts_with(name))
     }
 
     /// The open way; opens it if need be.
     pub(super) fn link(&mut self) -> Result<&mut dyn Link, String> {
         if self.link.is_none() {
-            let mut link = self.open.open()?;
+            let link = self.open.open()?;
             self.replies = Replies::default();
             self.heard.clear();
             self.automatic = None;
             self.one_way = false;
             self.well_at = None;
-            if self.profile.answers(Question::Asb) && !link.is_paper() {
-                if self.torn {
-                    // A command that broke off must not take this one for its own length.
-                    let _ = link.send(&escpos::zeros(&self.profile), self.waits.answer);
-                }
-                // If it is not taken the first question says so.
-                let _ = link.send(&escpos::AUTOMATIC_STATUS, self.waits.answer);
-            }
+            self.carried = Duration::ZERO;
+            let (is_paper, wait) = (link.is_paper(), self.waits.answer);
             self.link = Some(link);
+            if !is_paper {
+                // What is not taken now the first question tells.
+                let _ = self.mend(wait).and_then(|()| self.speak_up(wait));
+            }
         }
         match &mut self.link {
             Some(link) => Ok(link.as_mut()),
             None => Err(String::new()),
         }
+    }
+
+    /// A job broke off, in this process or in one before: the next bytes may be taken for the rest of it.
+    pub fn tear(&mut self) {
+        self.step = Step::Torn;
+    }
+
+    /// Ends what broke off, before anything else is sent: even a question would be taken for dots, or for a length.
+    pub(super) fn mend(&mut self, wait: Duration) -> io::Result<()> {
+        if self.step == Step::Torn {
+            self.put(&escpos::zeros(&self.profile), wait)?;
+            self.step = Step::Mended;
+        }
+        Ok(())
+    }
+
+    fn speak_up(&mut self, wait: Duration) -> io::Result<()> {
+        if self.profile.answers(Question::Asb) { self.put(&escpos::AUTOMATIC_STATUS, wait) } else { Ok(()) }
+    }
+
+    /// Sends what leaves no mark on paper but an empty line. Waits at most `wait` while nothing is taken, and calls that
+    /// [`io::ErrorKind::WouldBlock`].
+    pub(super) fn put(&mut self, bytes: &[u8], wait: Duration) -> io::Result<()> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            let taken = self.opened()?.send(&bytes[sent..], wait);
+            if sent > 0 && !matches!(taken, Ok(1..)) {
+                self.tear();
+            }
+            match taken? {
+                0 => return Err(io::ErrorKind::WouldBlock.into()),
+                taken => sent += taken,
+            }
+        }
+        let carried = self.carried;
+        let link = self.opened()?;
+        let gone = carried.max(link.now()) + link.carry(bytes.len());
+        self.carried = gone;
+        Ok(())
     }
 
     /// The open way, where there must be one.
@@ -226,6 +280,9 @@ impl Session {
     pub(super) fn hang_up(&mut self) {
         if let Some(link) = self.link.take() {
             link.close(Duration::ZERO);
+        }
+        if self.step == Step::Mended {
+            self.tear();
         }
     }
 
@@ -300,16 +357,12 @@ impl Session {
     fn ask(&mut self, n: u8) -> io::Result<Option<u8>> {
         self.heard.retain(|reply| !matches!(reply, Reply::RealTime(_)));
         let wait = self.waits.answer;
-        let link = self.opened()?;
-        let end = link.now() + wait;
-        let question = escpos::real_time_status(n);
-        let mut sent = 0;
-        while sent < question.len() {
-            match link.send(&question[sent..], wait)? {
-                0 => return Ok(None),
-                taken => sent += taken,
-            }
+        match self.put(&escpos::real_time_status(n), wait) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            put => put?,
         }
+        let carried = self.carried;
+        let end = self.opened()?.now().max(carried) + wait;
         loop {
             let answer = self.heard.iter().position(|reply| matches!(reply, Reply::RealTime(_)));
             if let Some(Reply::RealTime(answer)) = answer.and_then(|place| self.heard.remove(place)) {
@@ -465,21 +518,17 @@ impl Session {
     /// # Errors
     /// Why not, for the log.
     pub fn drawer(&mut self) -> Result<(), String> {
-        let pulse = escpos::drawer(&self.profile.drawer);
         let wait = self.waits.stall;
-        let sent = self.link()?.send(&pulse, wait);
-        match sent {
-            Ok(sent) if sent == pulse.len() => Ok(()),
-            // A part of a pulse must not eat the head of the next job.
-            Ok(_) => {
-                self.torn = true;
-                Err(SILENT.to_owned())
-            }
-            Err(error) => {
+        self.link()?;
+        self.mend(wait).and_then(|()| self.put(&escpos::drawer(&self.profile.drawer), wait)).map_err(
+            |error| {
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    return SILENT.to_owned();
+                }
                 self.hang_up();
-                Err(error.to_string())
-            }
-        }
+                error.to_string()
+            },
+        )
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Flags {
 
 /// The thread's own things.
 pub struct Worker {
-    session: Session,
+    pub(super) session: Session,
     columns: usize,
     template: Template,
     waits: super::Waits,

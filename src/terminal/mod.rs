@@ -99,7 +99,8 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
     let shop = shop(opened.journal.records());
     let mut desk = Desk::start(setup, opened, http.certificate_expiry(), clock.now())?;
 
-    let printer = parts.printer.map(|settings| Printer::start(settings, inbox.clone())).transpose()?;
+    let torn = desk.left_a_receipt_unfinished();
+    let printer = parts.printer.map(|settings| Printer::start(settings, torn, inbox.clone())).transpose()?;
     let display = parts.display.map(|settings| Display::start(settings, inbox.clone())).transpose()?;
     let sounds = parts.sounds.map(Sounds::start).transpose()?;
     // Scanners that wait to be told read while a sale waits for a code.

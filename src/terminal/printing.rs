@@ -87,6 +87,11 @@ impl Desk {
         Ok(())
     }
 
+    /// Whether some receipt may have come out in part only: the printer may wait for the rest of it.
+    pub fn left_a_receipt_unfinished(&self) -> bool {
+        self.jobs.all().any(|job| matches!(job.state, ReceiptState::Unconfirmed | ReceiptState::Failed))
+    }
+
     pub(super) fn queue_receipt(&mut self, job: JobId, sale: &Sale, marked: bool, now: Timestamp) {
         self.jobs.pending.push_back(PendingJob {
             job,

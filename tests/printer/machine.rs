@@ -90,6 +90,13 @@ impl Machine {
         self.real_time.push(byte);
         match self.real_time[..] {
             [0x10] | [0x10, 0x04] => return,
+            // One that broke off, and the next one right behind it.
+            [.., 0x10] => {
+                self.real_time.pop();
+                let broken = std::mem::replace(&mut self.real_time, vec![0x10]);
+                self.queue.extend(broken);
+                return;
+            }
             [0x10, 0x04, n @ 1..=4] => {
                 self.real_time.clear();
                 self.answer_real_time(n);

@@ -8,6 +8,7 @@ mod probe;
 mod servers;
 mod settings;
 mod tempers;
+mod torn;
 
 mod weather;
 mod world;

@@ -62,7 +62,7 @@ fn a_mistake_never_stops_a_receipt() {
     settings.path = Some(paper.clone());
     settings.profile = "no such printer".to_owned();
     let (sender, mut inbox) = tokio::sync::mpsc::channel(4);
-    let printer = Printer::start(settings, sender).unwrap();
+    let printer = Printer::start(settings, false, sender).unwrap();
     printer.hand_over(Job::Receipt(1, Box::new(receipt(1, Copy::Original)))).unwrap();
     let mut complaint = String::new();
     loop {

@@ -30,7 +30,12 @@ impl Shop {
     fn open(settings: Settings) -> Self {
         let (sender, inbox) = mpsc::channel(4);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self { printer: Printer::start(settings, sender).unwrap(), inbox, runtime, devices: Vec::new() }
+        Self {
+            printer: Printer::start(settings, false, sender).unwrap(),
+            inbox,
+            runtime,
+            devices: Vec::new(),
+        }
     }
 
     fn next(&mut self) -> Input {

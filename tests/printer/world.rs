@@ -156,9 +156,14 @@ impl World {
         self.happen();
     }
 
+    /// What was planned and has not happened will not.
+    pub fn call_off(&mut self) {
+        self.events.clear();
+    }
+
     /// Everything that went wrong is put right, and the printer prints what it still has.
     pub fn put_right(&mut self) {
-        self.events.clear();
+        self.call_off();
         self.power = true;
         self.deaf = false;
         self.machine.paper_out = false;

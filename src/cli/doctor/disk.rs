@@ -31,20 +31,23 @@ pub fn look(settings: &Settings) -> Vec<Finding> {
         Ok(records) => match records.newest() {
             Ok(newest) => Finding::good("journal", format!("can be read, {newest} steps")),
             Err(error) => {
-                let text = error.to_string();
-                let help = "stop the service and copy the directory away first";
-                let (what, help) = text.split_once("\nhelp: ").unwrap_or((&text, help));
+                let (what, help) = advice(&error, "stop the service and copy the directory away first");
                 Finding::bad("journal", what, help)
             }
         },
         Err(error) => {
-            let text = error.to_string();
-            let (what, help) =
-                text.split_once("\nhelp: ").unwrap_or((&text, "start the service once, it makes it"));
+            let (what, help) = advice(&error, "start the service once, it makes it");
             Finding::look("journal", what, help)
         }
     });
     findings
+}
+
+/// What went wrong, and the error's own advice or else `help`.
+fn advice(error: &impl ToString, help: &str) -> (String, String) {
+    let text = error.to_string();
+    let (what, help) = text.split_once("\nhelp: ").unwrap_or((&text, help));
+    (what.to_owned(), help.to_owned())
 }
 
 fn room(dir: &str, about: &StatVfs) -> Finding {
