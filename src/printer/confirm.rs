@@ -60,11 +60,13 @@ impl Session {
             bytes.extend(escpos::PAPER_STATUS);
             proof = Proof::Paper;
         }
-        let halted = match self.send(&bytes, whole, tell) {
+        let sent = self.send(&bytes, whole, tell);
+        let asked = matches!(sent, Ok(_) | Err(PrintOutcome::Unconfirmed(_)));
+        self.owed += u32::from(asked && matches!(proof, Proof::Paper));
+        let halted = match sent {
             Ok(halted) => halted,
             Err(outcome) => return outcome,
         };
-        self.owed += u32::from(matches!(proof, Proof::Paper));
         let mut outcome = self.confirm(&proof, bytes.len(), tell);
         if halted && matches!((&proof, &outcome), (Proof::Paper, PrintOutcome::Printed)) {
             outcome = PrintOutcome::Unconfirmed(HALTED.to_owned());
@@ -117,7 +119,10 @@ impl Session {
     /// question more than there are old ones, each after at least one reply and a silence. If all old replies come, the
     /// first of the new ones is heard at the latest in the last round, and the other new ones stand right behind it.
     pub(super) fn collect(&mut self) -> std::io::Result<()> {
-        for _ in 0..=self.owed {
+        let owed = self.owed;
+        for _ in 0..=owed {
+            // Should the way break now, this one's reply is still to come too.
+            self.owed += 1;
             self.put(&escpos::PAPER_STATUS, self.waits.stall)?;
             let end = self.opened()?.now() + self.waits.confirm;
             let mut heard = false;
@@ -133,7 +138,7 @@ impl Session {
             }
             if !heard {
                 // It is not known to be collected; the job has no proof of this kind.
-                self.owed += 1;
+                self.owed = owed + 1;
                 self.in_vain = self.in_vain.map(|times| times + 1);
                 return Ok(());
             }
