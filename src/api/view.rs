@@ -298,6 +298,7 @@ fn seconds_left(payment: &payment::Payment, now: Timestamp, policy: &Policy) -> 
         Phase::Reversing(_)
         | Phase::InDoubt(..)
         | Phase::Paid(_)
+        | Phase::Refused { .. }
         | Phase::Declined(_)
         | Phase::Reversed(_)
         | Phase::Void => return None,
@@ -316,7 +317,7 @@ impl Attempt {
                 why = Some(reversal.why);
             }
             Phase::Paid(paid) => proof = Some(paid),
-            Phase::Declined(refused) => refusal = Some(refused),
+            Phase::Refused { refusal: refused, .. } | Phase::Declined(refused) => refusal = Some(refused),
             Phase::Reversed(reason) => why = Some(*reason),
         }
         Self {

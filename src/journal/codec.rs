@@ -284,6 +284,11 @@ impl Writer {
                 self.byte(6);
                 self.refusal(refusal);
             }
+            Phase::Refused { sent_at, refusal } => {
+                self.byte(9);
+                self.time(*sent_at);
+                self.refusal(refusal);
+            }
             Phase::Reversed(why) => {
                 self.byte(7);
                 self.byte(why_tag(*why));
@@ -428,6 +433,7 @@ impl<'a> Reader<'a> {
             6 => Phase::Declined(self.refusal()?),
             7 => Phase::Reversed(why_from_tag(self.byte()?)?),
             8 => Phase::Void,
+            9 => Phase::Refused { sent_at: self.time()?, refusal: self.refusal()? },
             other => return Err(format!("phase {other} is not known")),
         };
         Ok(Attempt { phase, hint, wake })

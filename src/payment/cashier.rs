@@ -88,7 +88,7 @@ pub fn told(payment: &Payment, now: Timestamp, policy: &Policy, language: Langua
         Phase::Reversing(reversal) => reversing(reversal.why, language),
         Phase::InDoubt(_, doubt) => (Next::CallManager, in_doubt(*doubt, language).to_owned()),
         Phase::Paid(_) => (Next::HandOver, paid(payment, language).to_owned()),
-        Phase::Declined(refusal) => declined(refusal, language),
+        Phase::Refused { refusal, .. } | Phase::Declined(refusal) => declined(refusal, language),
         Phase::Reversed(why) => reversed(*why, language),
         Phase::Void => {
             (Next::OtherTender, language.pick("已取消，未扣款", "Cancelled. Nothing was taken.").to_owned())
@@ -105,11 +105,11 @@ pub fn hand_over_goods(payment: &Payment) -> bool {
 /// Why the code before this one did not pay, or simply: scan.
 fn awaiting_code(payment: &Payment, language: Language) -> (Next, String) {
     let earlier = &payment.attempts[..payment.attempts.len() - 1];
-    if earlier.iter().any(|attempt| attempt.phase.is_open()) {
+    if earlier.iter().any(|attempt| attempt.phase.may_hold_money()) {
         return reversing(Why::LatePaid, language);
     }
     match earlier.last().map(|attempt| &attempt.phase) {
-        Some(Phase::Declined(refusal)) => declined(refusal, language),
+        Some(Phase::Refused { refusal, .. } | Phase::Declined(refusal)) => declined(refusal, language),
         _ => {
             (Next::Scan, language.pick("请扫描顾客的付款码", "Scan the customer's payment code.").to_owned())
         }
@@ -144,7 +144,7 @@ fn unknown(left: u128, language: Language) -> String {
 }
 
 fn paid(payment: &Payment, language: Language) -> &'static str {
-    if payment.is_open() {
+    if payment.attempts.iter().any(|attempt| attempt.phase.may_hold_money()) {
         return language.pick(
             "收款成功，请交付商品；另一笔迟到的款项正在退回，请叫店长",
             "Paid. Hand over the goods. Another, late payment is on its way back: call the manager.",

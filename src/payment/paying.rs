@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::payment::event::{Answer, Asked, Cause, Event, Reason, Refusal};
-use crate::payment::reversing;
 use crate::payment::state::{Phase, Why};
 use crate::payment::step::{Effect, Turn};
+use crate::payment::{reversing, settled};
 use crate::time::Timestamp;
 
 /// The intent is durable and waits for a code.
@@ -99,7 +99,7 @@ impl Paying {
     fn query_answered(self, answer: Answer, turn: &mut Turn) -> Phase {
         match answer {
             Answer::NotPaid | Answer::NotFound => match self.refusal {
-                Some(refusal) => Phase::Declined(refusal),
+                Some(refusal) => settled::refused(self.sent_at, refusal, turn),
                 // Nobody is known to be paying: free the lane, and take back what may still arrive.
                 None if self.interrupted => self.take_back(Why::Interrupted, turn),
                 None => self.ask_again(turn),

@@ -1,9 +1,10 @@
-//! When an attempt is over: it sends nothing by itself, and still listens for money that turns up or goes away.
+//! When an attempt is over: at most it looks once more, and it still listens for money that turns up or goes away.
 
-use crate::payment::event::{Answer, Event, Proof};
+use crate::payment::event::{Answer, Asked, Event, Proof, Refusal};
 use crate::payment::reversing;
 use crate::payment::state::{Phase, Why};
 use crate::payment::step::{Effect, Turn};
+use crate::time::Timestamp;
 
 /// [`Phase::Paid`]: refunds are another machine's business; only an order that was taken back elsewhere ends it.
 pub(super) fn paid(proof: Proof, event: Event, turn: &mut Turn) -> Phase {
@@ -31,6 +32,41 @@ pub(super) fn paid(proof: Proof, event: Event, turn: &mut Turn) -> Phase {
             Phase::Paid(proof)
         }
     }
+}
+
+/// A query has confirmed what the gateway refused; another one does when the code is dead.
+pub(super) fn refused(sent_at: Timestamp, refusal: Refusal, turn: &mut Turn) -> Phase {
+    *turn.wake = Some(sent_at + turn.policy.code_life);
+    Phase::Refused { sent_at, refusal }
+}
+
+/// [`Phase::Refused`]: the last look. An order that is there and unpaid is closed, for a payer may still sit before a
+/// dialog; if that does not come to an end, it is taken back like any other.
+pub(super) fn looked(sent_at: Timestamp, refusal: Refusal, event: Event, turn: &mut Turn) -> Phase {
+    let code_dead_at = sent_at + turn.policy.code_life;
+    // Then the newest query was asked of a dead code.
+    let timer_has_rung = turn.wake.is_some_and(|wake| wake > code_dead_at);
+    match event {
+        Event::Answered { answer: Answer::Paid(_), .. } => return reversing::late_paid(turn),
+        Event::Answered { to: Asked::Query, answer, .. } if timer_has_rung => match answer {
+            Answer::NotFound | Answer::PayFailed | Answer::Closed | Answer::Refunded => {
+                return Phase::Declined(refusal);
+            }
+            Answer::NotPaid | Answer::AwaitingPayer => turn.ask(Effect::Reverse),
+            Answer::Paid(_) | Answer::Refused(_) | Answer::NeverSent(_) | Answer::Unknown(_) => {}
+        },
+        Event::Wake if timer_has_rung && turn.now >= code_dead_at + turn.policy.call_manager_after => {
+            return reversing::begin(sent_at, Why::PayFailed, turn);
+        }
+        Event::Wake => {
+            turn.ask(Effect::Query);
+            *turn.wake = Some(turn.now + turn.policy.answer_within);
+        }
+        Event::Check => turn.ask(Effect::Query),
+        Event::Restarted => return refused(turn.now, refusal, turn),
+        Event::Answered { .. } | Event::Code(_) | Event::Reversed { .. } | Event::Cancel => {}
+    }
+    Phase::Refused { sent_at, refusal }
 }
 
 /// [`Phase::Declined`], [`Phase::Reversed`] and [`Phase::Void`]: money that turns up goes back.

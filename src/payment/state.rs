@@ -53,6 +53,14 @@ pub enum Phase {
     InDoubt(Reversal, Doubt),
     /// With us.
     Paid(Proof),
+    /// With the payer, by the gateway's own word, which a query has confirmed; so the customer may try again. But that query
+    /// came at once, and "no such order" proves little before the code is dead: then it is asked once more.
+    Refused {
+        /// The latest moment at which the pay request can have left; a restart sets it to the restart.
+        sent_at: Timestamp,
+        /// Why.
+        refusal: Refusal,
+    },
     /// With the payer; the gateway's own word, confirmed.
     Declined(Refusal),
     /// Back with the payer, or never taken; the gateway's own word.
@@ -191,7 +199,7 @@ impl Payment {
     /// The attempt that speaks for the sale: the paid one; else the last that is still open; else the last.
     pub fn leading(&self) -> &Attempt {
         let paid = |attempt: &&Attempt| matches!(attempt.phase, Phase::Paid(_));
-        let open = |attempt: &&Attempt| attempt.phase.is_open();
+        let open = |attempt: &&Attempt| attempt.phase.may_hold_money();
         let latest_first = || self.attempts.iter().rev();
         latest_first().find(paid).or_else(|| latest_first().find(open)).unwrap_or_else(|| self.current())
     }
@@ -217,7 +225,7 @@ impl Payment {
     /// Where the sale's money is.
     pub fn money(&self) -> Money {
         let of = |phase: &Phase| match phase {
-            Phase::Armed | Phase::Declined(_) | Phase::Void => Money::None,
+            Phase::Armed | Phase::Refused { .. } | Phase::Declined(_) | Phase::Void => Money::None,
             Phase::Paying { .. } | Phase::Reversing(_) | Phase::InDoubt(..) => Money::Possible,
             Phase::Paid(_) => Money::Taken,
             Phase::Reversed(_) => Money::Returned,
@@ -246,6 +254,7 @@ impl Phase {
             Phase::Reversing(_) => "reversing",
             Phase::InDoubt(..) => "in_doubt",
             Phase::Paid(_) => "paid",
+            Phase::Refused { .. } => "refused",
             Phase::Declined(_) => "declined",
             Phase::Reversed(_) => "reversed",
             Phase::Void => "void",
@@ -255,9 +264,15 @@ impl Phase {
     /// Whether the machine still has something to do or to wait for here.
     pub fn is_open(&self) -> bool {
         match self {
+            Phase::Refused { .. } => true,
             Phase::Armed | Phase::Paying { .. } | Phase::Reversing(_) | Phase::InDoubt(..) => true,
             Phase::Paid(_) | Phase::Declined(_) | Phase::Reversed(_) | Phase::Void => false,
         }
+    }
+
+    /// Whether it is open, and more than a last look.
+    pub fn may_hold_money(&self) -> bool {
+        self.is_open() && !matches!(self, Phase::Refused { .. })
     }
 
     /// What a sale with only this attempt is called.
@@ -268,7 +283,7 @@ impl Phase {
             Phase::Reversing(_) => SalePhase::Reversing,
             Phase::InDoubt(..) => SalePhase::InDoubt,
             Phase::Paid(_) => SalePhase::Paid,
-            Phase::Declined(_) => SalePhase::Declined,
+            Phase::Refused { .. } | Phase::Declined(_) => SalePhase::Declined,
             Phase::Reversed(_) => SalePhase::Reversed,
             Phase::Void => SalePhase::Cancelled,
         }

@@ -91,13 +91,13 @@ pub fn step(mut payment: Payment, event: Event, now: Timestamp, policy: &Policy)
 }
 
 fn is_declined(attempt: &Attempt) -> bool {
-    matches!(attempt.phase, Phase::Declined(_))
+    matches!(attempt.phase, Phase::Refused { .. } | Phase::Declined(_))
 }
 
 /// Whether a sale whose last attempt was just declined takes another code: not while another can be the payment.
 fn may_try_again(payment: &Payment) -> bool {
     let out_of_the_way = |attempt: &Attempt| match &attempt.phase {
-        Phase::Declined(_) | Phase::Reversed(_) | Phase::Void => true,
+        Phase::Refused { .. } | Phase::Declined(_) | Phase::Reversed(_) | Phase::Void => true,
         Phase::Reversing(reversal) => reversal.why == Why::LatePaid,
         Phase::Armed | Phase::Paying { .. } | Phase::InDoubt(..) | Phase::Paid(_) => false,
     };
@@ -150,6 +150,7 @@ fn turn(
         Phase::Reversing(reversal) => reversing::on(reversal, None, event, turn),
         Phase::InDoubt(reversal, doubt) => reversing::on(reversal, Some(doubt), event, turn),
         Phase::Paid(proof) => settled::paid(proof, event, turn),
+        Phase::Refused { sent_at, refusal } => settled::looked(sent_at, refusal, event, turn),
         over @ (Phase::Declined(_) | Phase::Reversed(_) | Phase::Void) => settled::over(over, event, turn),
     };
     if !phase.is_open() {
@@ -170,6 +171,7 @@ impl Milestone {
             | Phase::Paying { .. }
             | Phase::Reversing(_)
             | Phase::Paid(_)
+            | Phase::Refused { .. }
             | Phase::Declined(_)
             | Phase::Reversed(_)
             | Phase::Void => None,

@@ -67,7 +67,7 @@ fn scene(payment: &Payment) -> Scene {
     let earlier = payment.attempts.iter().rev().nth(1).map(|attempt| &attempt.phase);
     match payment.phase() {
         SalePhase::AwaitingCode => match earlier {
-            Some(Phase::Declined(_)) => Scene::Again(amount),
+            Some(Phase::Refused { .. } | Phase::Declined(_)) => Scene::Again(amount),
             _ => Scene::Total(amount),
         },
         SalePhase::Paying => match payment.leading().phase {

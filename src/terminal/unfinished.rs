@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::input::{Obligation, ObligationKind};
-use crate::payment::SalePhase;
 use crate::payment::cashier::told;
+use crate::payment::{Phase, SalePhase};
 use crate::sale::{ReceiptState, Sale};
 use crate::terminal::desk::Desk;
 use crate::terminal::words;
@@ -12,8 +12,8 @@ use crate::time::Timestamp;
 
 /// Between two lines of the log about work that stays unfinished.
 const REMIND: Duration = Duration::from_secs(60 * 60);
-/// An ordinary payment is over by then; what is younger is no news.
-const YOUNG: Duration = Duration::from_secs(60);
+/// An ordinary payment is over by then, and one that was refused is looked at once more; what is younger is no news.
+const YOUNG: Duration = Duration::from_secs(2 * 60);
 
 /// How much is not finished, and since when; without the sale in hand and the receipt that is being printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -39,11 +39,17 @@ impl Unfinished {
     }
 }
 
+/// Whether a code that was refused is to be looked up once more; the sale itself can have gone on.
+fn looks_again(sale: &Sale) -> bool {
+    sale.payment.attempts.iter().any(|attempt| matches!(attempt.phase, Phase::Refused { .. }))
+}
+
 /// What the gateway still has to say about a sale.
 fn owed(sale: &Sale) -> Option<ObligationKind> {
     match sale.payment.phase() {
         SalePhase::Paying => Some(ObligationKind::Query),
         SalePhase::Reversing | SalePhase::InDoubt => Some(ObligationKind::Reversal),
+        _ if looks_again(sale) => Some(ObligationKind::Query),
         SalePhase::AwaitingCode
         | SalePhase::Paid
         | SalePhase::Declined
@@ -58,12 +64,18 @@ impl Desk {
         let mut open = self.receipts_owed();
         for sale in self.sales.values() {
             let Some(kind) = owed(sale) else { continue };
+            let (at_rest, language) = (sale.payment.phase().is_final(), self.setup.language);
+            let text = if at_rest {
+                words::looks_again(language).to_owned()
+            } else {
+                told(&sale.payment, now, &self.setup.policy, language).text
+            };
             open.push(Obligation {
                 sale: sale.id.clone(),
                 kind,
                 since: sale.created_at,
                 next: sale.payment.wake(),
-                text: told(&sale.payment, now, &self.setup.policy, self.setup.language).text,
+                text,
             });
         }
         open.sort_by_key(|obligation| obligation.since);

@@ -173,6 +173,15 @@ pub fn refused(why: &Refused, language: Language) -> String {
     pick(language, chinese, english).to_owned()
 }
 
+/// Of a code that was refused, in the list of what is not finished.
+pub fn looks_again(language: Language) -> &'static str {
+    pick(
+        language,
+        "付款码被拒，付款码失效后再查一次，确认未扣款",
+        "A code was refused: looked up once more when it is dead, to be sure that nothing was taken.",
+    )
+}
+
 /// What the terminal is doing, for the status line.
 pub fn summary(in_hand: bool, language: Language) -> &'static str {
     match in_hand {

@@ -39,6 +39,8 @@ fn situations() -> Vec<Situation> {
     };
     let refused =
         |reversal| Reversal { refused: Some(words::refusal("TRADE_ERROR", Reason::Other)), ..reversal };
+    let looks_again =
+        Phase::Refused { sent_at: START, refusal: words::refusal("AUTHCODEEXPIRE", Reason::CodeExpired) };
     let proof = Proof { gateway_txn: "42000".to_owned(), paid_at: START, payer_paid: 1250, coupon: 0 };
     let day = 24 * 60 * 60;
     let is = |name, phase, now_s, wake_s| Situation { name, phase, now_s, wake_s };
@@ -87,6 +89,9 @@ fn situations() -> Vec<Situation> {
             Some(8 * day),
         ),
         is("paid", Phase::Paid(proof), 60, None),
+        is("refused", looks_again.clone(), 3, Some(65)),
+        is("refused, the code is dead", looks_again.clone(), 65, Some(65)),
+        is("refused, asked again", looks_again, 66, Some(95)),
         is("declined", Phase::Declined(words::refusal("AUTHCODEEXPIRE", Reason::CodeExpired)), 60, None),
         is("reversed", Phase::Reversed(Why::GaveUp), 90, None),
         is("void", Phase::Void, 600, None),
@@ -173,5 +178,6 @@ fn an_order_number_has_room_for_ninety_nine_attempts_and_no_more() {
             payment = step(payment, event, START, &policy).payment;
         }
     }
-    assert_eq!((payment.ordinal(), payment.is_open()), (ATTEMPTS_MAX, false));
+    // Each of them is to be looked at once more.
+    assert_eq!((payment.ordinal(), payment.holds_lane(), payment.is_open()), (ATTEMPTS_MAX, false, true));
 }

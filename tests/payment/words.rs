@@ -118,7 +118,7 @@ pub fn phase(phase: &Phase) -> String {
             };
             vec![doubt, because(&reversal.why)]
         }
-        Phase::Declined(refusal) => vec![refusal.code.as_str()],
+        Phase::Refused { refusal, .. } | Phase::Declined(refusal) => vec![refusal.code.as_str()],
         Phase::Reversed(why) => vec![because(why)],
     };
     let label = phase.label();

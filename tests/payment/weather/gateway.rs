@@ -149,11 +149,9 @@ impl Order {
         answer
     }
 
-    /// What a query is told. May lag, but not after a refusal: the confirming query is the documented way to find
-    /// out, and if it lied nobody could know.
+    /// What a query is told. May lag, also after a refusal.
     pub fn query(&self, now: i64, dice: &mut Dice) -> Word {
-        let refused = matches!(self.mood, Mood::RefusesAndPays | Mood::RefusesAndAsks);
-        let may_lag = !refused && now - self.changed_at < LAG;
+        let may_lag = now - self.changed_at < LAG;
         let state = if may_lag && dice.fault(300) { self.before } else { self.state };
         if state == State::Paid && dice.fault(20) {
             return Word::AwaitingPayer;

@@ -73,6 +73,7 @@ enum Kind {
     TakingBack,
     Doubt,
     Paid,
+    Refused,
     Over,
 }
 
@@ -83,6 +84,7 @@ fn kind(phase: &Phase) -> Kind {
         Phase::Reversing(_) => Kind::TakingBack,
         Phase::InDoubt(..) => Kind::Doubt,
         Phase::Paid(_) => Kind::Paid,
+        Phase::Refused { .. } => Kind::Refused,
         Phase::Declined(_) | Phase::Reversed(_) | Phase::Void => Kind::Over,
     }
 }
@@ -205,7 +207,9 @@ pub fn money_is_on_record(tries: &[Tried], synced: &Payment) -> Result<(), Broke
     for (index, Tried { order, .. }) in tries.iter().enumerate() {
         if order.holds_money() && !order.untold {
             match synced.attempts.get(index).map(|attempt| kind(&attempt.phase)) {
-                Some(Kind::Armed | Kind::Paying | Kind::TakingBack | Kind::Doubt | Kind::Paid) => {}
+                Some(
+                    Kind::Armed | Kind::Paying | Kind::TakingBack | Kind::Doubt | Kind::Paid | Kind::Refused,
+                ) => {}
                 on_record => {
                     return breaks(
                         Rule::Money,

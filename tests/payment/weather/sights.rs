@@ -2,7 +2,7 @@
 
 use micropayd::payment::{Doubt, Phase, Why};
 
-pub const SIGHTS: [&str; 21] = [
+pub const SIGHTS: [&str; 22] = [
     "armed",
     "paying",
     "paying, interrupted",
@@ -23,6 +23,7 @@ pub const SIGHTS: [&str; 21] = [
     "reversed: late paid",
     "reversed: elsewhere",
     "void",
+    "refused",
     // Nothing begins a reversal for this reason; the last of the list, so that it can be left out.
     "reversing: elsewhere",
 ];
@@ -42,13 +43,14 @@ pub fn sight(phase: &Phase) -> usize {
             Why::PayFailed => 5,
             Why::Interrupted => 6,
             Why::LatePaid => 7,
-            Why::Elsewhere => 20,
+            Why::Elsewhere => 21,
         },
         Phase::InDoubt(_, Doubt::TooLong) => 8,
         Phase::InDoubt(_, Doubt::Refused) => 9,
         Phase::InDoubt(_, Doubt::Expired) => 10,
         Phase::Paid(_) => 11,
         Phase::Declined(_) => 12,
+        Phase::Refused { .. } => 20,
         Phase::Reversed(why) => match why {
             Why::GaveUp => 13,
             Why::Cancelled => 14,
