@@ -8,8 +8,8 @@ use crate::time::Timestamp;
 
 /// A sale's money: an amount and the attempts to collect it.
 ///
-/// At most one attempt is open (may still end paid) and at most one ends paid; a new attempt is armed only when the
-/// one before is declined.
+/// At most one attempt is being paid and at most one ends paid; a new attempt is armed only when the one before is
+/// refused or declined.
 #[derive(Clone, PartialEq, Eq, Debug, Hash)]
 pub struct Payment {
     /// What the sale costs.

@@ -1,6 +1,6 @@
-//! What must be true of a shop: at each word to the cashier, at each reversal, and when a payment has come to rest. Holds the
-//! journal against the gateway's books, the paper and the drawer. Never
-//! changes anything, so that a check cannot make itself true.
+//! What must be true of a shop: at each word to the cashier, at each reversal, and when a payment has come to rest. Holds
+//! the journal against the gateway's books, the paper and the drawer. Never changes anything, so that a check cannot make
+//! itself true.
 
 use std::time::Duration;
 
@@ -84,6 +84,10 @@ impl Shop<'_> {
         for (sale, (unmarked, _)) in &self.paper {
             assert!(*unmarked <= 1, "{unmarked} unmarked receipts of {sale}\n{story}");
         }
+        assert!(
+            phase == SalePhase::Paid || unmarked + marked == 0,
+            "{id} has a receipt and is not paid\n{story}"
+        );
         if phase == SalePhase::Paid {
             let visible = matches!(sale.receipt, ReceiptState::Unconfirmed | ReceiptState::Failed);
             assert!(

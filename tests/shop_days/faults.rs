@@ -47,7 +47,7 @@ pub const FAULTS: &[(Where, Fault)] = &[
     (Where::Any, Fault::Nul),
 ];
 
-/// Customers.
+/// Customers: three of eleven simply pay, or the weather of an ordinary day would hardly be met.
 pub const MOODS: &[Mood] = &[
     Mood::Pay,
     Mood::Pay,

@@ -34,11 +34,12 @@ const DEAD: Duration = Duration::from_secs(20);
 /// A title, the customer, and what goes wrong once.
 type Story = (&'static str, Mood, &'static [(Where, Fault)]);
 
-const STORIES: [Story; 4] = [
+const STORIES: [Story; 5] = [
     ("The customer types a password and pays", Mood::Password, &[]),
     ("Paid, but the answer is lost", Mood::Pay, &[(Where::Micropay, Fault::LostAfter)]),
     ("The customer walks away", Mood::WalkAway, &[]),
     ("The customer has too little money", Mood::Poor, &[]),
+    ("The code is no longer valid", Mood::Expired, &[]),
 ];
 
 /// The daemon dies here.
@@ -216,7 +217,7 @@ impl Life<'_> {
         let (code, _) = self.front.world.new_code(self.now, mood, Offer::default());
         let code = PaymentCode::parse(&code).expect("a code");
         self.give("the scan", Input::Scan(Scan::Code("scanner".to_owned(), code)))?;
-        if mood == Mood::Poor {
+        if matches!(mood, Mood::Poor | Mood::Expired) {
             // The cashier gives up when the terminal asks for another code.
             while let Some((name, input)) = self.queue.pop_front() {
                 self.give(&name, input)?;
