@@ -42,3 +42,9 @@ fn the_units_differ_only_in_names() {
     let names = ["Description", "ExecStart", "RuntimeDirectory", "StateDirectory"];
     assert_eq!(keys, BTreeSet::from(names));
 }
+
+#[test]
+fn what_a_restart_cannot_put_right_is_not_started_again() {
+    use micropayd::cli::{CONFIG, DATA, USAGE};
+    assert!(ONE.lines().any(|line| line == format!("RestartPreventExitStatus={USAGE} {DATA} {CONFIG}")));
+}

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{DEFAULT_PATH, Problems};
+use crate::journal::JournalError;
 use crate::service;
 
 /// Done; for `pay`: paid.
@@ -42,6 +43,8 @@ pub const NOT_PAID: u8 = 1;
 pub const NOT_KNOWN: u8 = 2;
 /// The command line is wrong (`EX_USAGE` of sysexits.h).
 pub const USAGE: u8 = 64;
+/// The journal is damaged, or a newer program's (`EX_DATAERR`); starting again does not help, and `restore` needs it stopped.
+pub const DATA: u8 = 65;
 /// The daemon does not answer (`EX_UNAVAILABLE`).
 pub const UNREACHABLE: u8 = 69;
 /// Something inside went wrong (`EX_SOFTWARE`).
@@ -53,7 +56,8 @@ pub const CONFIG: u8 = 78;
 #[derive(Parser, Debug)]
 #[command(name = "micropayd", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(after_help = "Try it without hardware or an account: micropayd demo\n\
-    Exit codes: 0 done, 1 not done, 2 not known yet (pay), 64 wrong usage, 69 daemon not reachable, 78 wrong configuration.")]
+    Exit codes: 0 done, 1 not done, 2 not known yet (pay), 64 wrong usage, \
+    65 journal damaged, 69 daemon not reachable, 78 wrong configuration.")]
 pub struct Arguments {
     /// The configuration file; fragments in FILE.d/*.toml are merged over it
     #[arg(long, global = true, env = "MICROPAYD_CONFIG", value_name = "FILE")]
@@ -206,6 +210,9 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<u8> {
 fn code(error: &anyhow::Error) -> u8 {
     if error.is::<Problems>() {
         return CONFIG;
+    }
+    if let Some(JournalError::Damaged { .. } | JournalError::Newer { .. }) = error.downcast_ref() {
+        return DATA;
     }
     match error.downcast_ref::<Failure>() {
         Some(Failure::Usage(_)) => USAGE,
