@@ -88,6 +88,7 @@ pub(crate) struct Api {
     shop: Arc<Shop>,
     reads: Arc<Semaphore>,
     followers: Arc<Semaphore>,
+    waits: Arc<Semaphore>,
     requests: metrics::Requests,
 }
 
@@ -102,6 +103,7 @@ pub fn router(shop: Shop) -> Router {
         shop: Arc::new(shop),
         reads: Arc::new(Semaphore::new(READS_MAX)),
         followers: Arc::new(Semaphore::new(events::FOLLOWERS_MAX)),
+        waits: Arc::new(Semaphore::new(payments::WAITS_MAX)),
         requests: metrics::Requests::default(),
     };
     let (routes, document) = described().split_for_parts();

@@ -22,6 +22,10 @@ use crate::sale::{Filter, NewSale, Sale};
 
 /// The longest that `wait` holds a request open.
 const WAIT_MAX: Duration = Duration::from_secs(120);
+/// Requests that wait at the same time: a quarter of the places of a door, so that it stays open for others.
+pub(super) const WAITS_MAX: usize = 64;
+/// How long one waits that finds no place; whoever asks again does not ask in a whirl.
+const CROWDED_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest `subject` in bytes: WeChat takes 127 bytes of `body` (APIv2 micropay page, 2025-08-14).
 const SUBJECT_BYTES_MAX: usize = 127;
@@ -72,7 +76,7 @@ pub(crate) fn code(fields: &mut Fields, name: &'static str) -> Result<Option<Pay
     post, path = "/v1/payments", tag = "payments", operation_id = "open_payment",
     params(
         ("Idempotency-Key" = String, Header, min_length = 1, max_length = 255, pattern = "^[ -~]*$", description = "1 to 255 printable ASCII characters, fresh for each sale, kept for its repeats"),
-        ("wait" = Option<u32>, Query, description = "Answer when the payment is final, or after this many seconds (at most 120)"),
+        ("wait" = Option<u32>, Query, description = "Answer when the payment is final, or after this many seconds (at most 120; after one when 64 wait already)"),
         ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     request_body(content = NewPayment, content_type = "application/json"),
@@ -207,7 +211,7 @@ pub(crate) async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<Listin
     get, path = "/v1/payments/{id}", tag = "payments", operation_id = "show_payment",
     params(
         ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
-        ("wait" = Option<u32>, Query, description = "Answer when the payment is final, or after this many seconds (at most 120)"),
+        ("wait" = Option<u32>, Query, description = "Answer when the payment is final, or after this many seconds (at most 120; after one when 64 wait already)"),
         ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     responses(
@@ -324,7 +328,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<String, Failure> {
 }
 
 impl Api {
-    /// `sale` when it is final, or as it is when `wait` is up or the process ends. `notices` must be older than `sale`,
+    /// `sale` when it is final, or as it is when `wait` is up, too many wait already, or the process ends. `notices` must be older than `sale`,
     /// so that no step falls between the two.
     async fn settled(
         &self,
@@ -332,7 +336,8 @@ impl Api {
         mut notices: broadcast::Receiver<Notice>,
         wait: Duration,
     ) -> Sale {
-        let until = Instant::now() + wait;
+        let place = self.waits.try_acquire();
+        let until = Instant::now() + if place.is_ok() { wait } else { wait.min(CROWDED_WAIT) };
         let mut stop = self.shop.stop.clone();
         while !wait.is_zero() && !sale.payment.phase().is_final() {
             let notice = tokio::select! {

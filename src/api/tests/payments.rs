@@ -1,8 +1,11 @@
 //! Payments over HTTP: opened once, found for ever, refused clearly.
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
 
 use super::shop::{CODE, Till};
+use crate::api::payments::WAITS_MAX;
 
 const BODY: &str = r#"{"amount": 1250, "reference": "POS-4711"}"#;
 
@@ -211,6 +214,19 @@ async fn a_wait_ends_with_the_time_and_with_the_process() {
     till.stop.send(true).unwrap();
     let stopped = till.post("/v1/payments?wait=100", "k1", BODY).await;
     assert_eq!((stopped.status.as_u16(), &stopped.json()["phase"]), (200, &json!("awaiting_code")));
+}
+
+#[tokio::test]
+async fn a_crowd_that_waits_leaves_room_for_others() {
+    let till = Till::open();
+    let id = till.post("/v1/payments", "k1", BODY).await.json()["id"].as_str().unwrap().to_owned();
+    let uri = format!("/v1/payments/{id}?wait=100");
+    let mut crowd: FuturesUnordered<_> = (0..=WAITS_MAX).map(|_| till.get(&uri).then_json()).collect();
+    let first = crowd.next().await.unwrap();
+    assert_eq!(first["phase"], "awaiting_code", "one more than there are places does not wait for the end");
+    till.paid(&id);
+    let others: Vec<Value> = crowd.collect().await;
+    assert!(others.iter().all(|told| told["phase"] == "paid"), "the others do");
 }
 
 #[tokio::test]
