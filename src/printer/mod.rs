@@ -1,7 +1,8 @@
 //! The door to the printer: one job at a time, and an honest word on whether it came out. Never prints by itself.
 
-use std::io;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -141,9 +142,9 @@ impl Settings {
 
     fn read_profile(&self) -> Result<Profile, String> {
         if self.profile.contains('/') {
-            let text = std::fs::read_to_string(&self.profile)
-                .map_err(|error| format!("printer profile {}: {error}", self.profile))?;
-            return Profile::parse(&text)
+            return read_text(Path::new(&self.profile), PAGE_MAX)
+                .map_err(|error| error.to_string())
+                .and_then(|text| Profile::parse(&text).map_err(|error| error.to_string()))
                 .map_err(|error| format!("printer profile {}: {error}", self.profile));
         }
         Profile::built_in(&self.profile).ok_or_else(|| {
@@ -161,20 +162,14 @@ impl Settings {
     /// # Errors
     /// What is wrong with it, and what to do.
     pub fn load_template(&self, dots: usize) -> Result<Template, String> {
-        /// A template is a page; more is another file.
-        const BYTES_MAX: u64 = 64 << 10;
         let Some(path) = &self.template else { return Ok(Template::default()) };
         let named = |error: &dyn std::fmt::Display| format!("receipt template {}: {error}", path.display());
-        let size = std::fs::metadata(path).map_err(|error| named(&error))?.len();
-        if size > BYTES_MAX {
-            return Err(named(&format!("file has {size} bytes, expected at most {BYTES_MAX}")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
+        let text = read_text(path, PAGE_MAX).map_err(|error| named(&error))?;
         let written = template::Written::parse(&text).map_err(|error| named(&error))?;
         let mut template = written.template;
         if let Some(logo) = written.logo {
             let place = path.parent().map_or_else(|| PathBuf::from(&logo), |folder| folder.join(&logo));
-            let picture = std::fs::read(&place)
+            let picture = read(&place, LOGO_MAX)
                 .map_err(|error| named(&format!("logo {}: {error}", place.display())))
                 .and_then(|bytes| {
                     logo::read(&bytes).map_err(|e| named(&format!("logo {}: {e}", place.display())))
@@ -216,6 +211,25 @@ impl Settings {
         let template = self.load_template(profile.dots)?;
         Ok(Paper { columns: profile.columns, dots: profile.dots, template })
     }
+}
+
+/// A profile or a template is a page; more is another file.
+const PAGE_MAX: u64 = 64 << 10;
+/// A logo is as wide as the paper, 576 dots, and black and white: 1 MiB holds it in any of its formats.
+const LOGO_MAX: u64 = 1 << 20;
+
+/// A file of at most `max` bytes; of one that never ends no more is read.
+fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(io::Error::other(format!("file has more than {max} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn read_text(path: &Path, max: u64) -> io::Result<String> {
+    String::from_utf8(read(path, max)?).map_err(|_| io::Error::other("text is not UTF-8"))
 }
 
 /// What may wait: a receipt and the drawer, each once.

@@ -46,6 +46,9 @@ fn a_mistake_is_named_with_its_file() {
     for (settings, expected) in [
         (Settings { profile: "epson".to_owned(), ..Settings::default() }, "one of generic-58mm"),
         (Settings { profile: "/nonexistent.toml".to_owned(), ..Settings::default() }, "/nonexistent.toml"),
+        // Neither of these ends.
+        (Settings { profile: "/dev/zero".to_owned(), ..Settings::default() }, "more than 65536 bytes"),
+        (Settings { template: Some("/dev/zero".into()), ..Settings::default() }, "more than 65536 bytes"),
         (Settings { kind: Kind::Network, ..Settings::default() }, "address = "),
         (Settings { kind: Kind::Serial, ..Settings::default() }, "path = "),
     ] {
