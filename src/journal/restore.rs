@@ -1,5 +1,6 @@
 //! A damaged journal made whole again as far as rows can still be trusted. Only a person starts this; the damaged files are kept.
 
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -64,7 +65,7 @@ pub fn restore(settings: &Settings) -> Result<Restored, JournalError> {
         sync_dir(dir)?;
         Witness::create(dir, note).map(|_| ())
     };
-    swap().map_err(|error| fault::io(dir, &error))?;
+    swap().and_then(|()| hand_over(dir, &aside)).map_err(|error| fault::io(dir, &error))?;
     let number = |number: i64| number.unsigned_abs();
     Ok(Restored {
         aside,
@@ -74,6 +75,22 @@ pub fn restore(settings: &Settings) -> Result<Restored, JournalError> {
         seen: number(note.steps),
         witnessed: !notes.is_empty(),
     })
+}
+
+/// What root has made belongs to whoever owns the directory: the daemon must be able to write it.
+fn hand_over(dir: &Path, aside: &Path) -> std::io::Result<()> {
+    let owner = std::fs::metadata(dir)?;
+    let (uid, gid) = (owner.uid(), owner.gid());
+    for folder in [dir, aside] {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let made = entry.metadata()?;
+            if (made.uid(), made.gid()) != (uid, gid) {
+                lchown(entry.path(), Some(uid), Some(gid))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Fills the new file; returns the newest row of the copy and what the witness is to know.

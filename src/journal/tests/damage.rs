@@ -178,6 +178,25 @@ fn a_damaged_journal_is_restored_from_its_own_rows_as_far_as_they_follow() {
 }
 
 #[test]
+fn a_journal_that_root_restores_belongs_to_the_daemon_again() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let shop = closed();
+    let dir = shop.settings().dir;
+    let daemon = Some(12_345);
+    if chown(&dir, daemon, daemon).is_err() {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    tamper(&shop, "UPDATE step SET event = 'x' WHERE seq = 24");
+    let aside = restore(&shop.settings()).unwrap().aside;
+    for folder in [dir, aside] {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            assert_eq!(entry.metadata().unwrap().uid(), 12_345, "{:?}", entry.path());
+        }
+    }
+}
+
+#[test]
 fn a_journal_is_restored_from_the_days_copy_and_what_came_after_it() {
     let mut shop = closed();
     let next_day = shop.now.day().end();
