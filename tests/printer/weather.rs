@@ -106,9 +106,13 @@ fn run(seed: u64, tally: &mut Tally) {
     let speed = dice.pick(&[1, 10, 100]);
     let world = Arc::new(Mutex::new(World::new(machine, speed)));
     let stays_open = dice.roll(2) == 0;
-    let door = Door { world: Arc::clone(&world), stays_open };
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut session = Session::new(profile.clone(), Waits::default(), Box::new(door), seed as u32, stop);
+    let begin = |name| {
+        let door = Door { world: Arc::clone(&world), stays_open };
+        let stop = Arc::new(AtomicBool::new(false));
+        Session::new(profile.clone(), Waits::default(), Box::new(door), name, stop)
+    };
+    let mut session = begin(seed as u32);
+    let mut unfinished = false;
     let story = || format!("seed {seed}: {temper:?} with {:?} proven {}", profile.status, profile.proven);
 
     for number in 0..SALES {
@@ -132,6 +136,7 @@ fn run(seed: u64, tally: &mut Tally) {
                 let items = &world.machine.paper.items;
                 (first..items.len()).any(|from| shows(&items[from..], &lines, &profile))
             };
+            unfinished |= matches!(outcome, PrintOutcome::Failed(_) | PrintOutcome::Unconfirmed(_));
             let more = match outcome {
                 PrintOutcome::Printed => {
                     assert!(
@@ -163,6 +168,13 @@ fn run(seed: u64, tally: &mut Tally) {
             }
             drop(world);
             session.rest();
+            if dice.roll(20) == 0 {
+                // The daemon is started again; it knows of the receipts that may not be whole.
+                session = begin(dice.roll(1 << 32) as u32);
+                if unfinished {
+                    session.tear();
+                }
+            }
             if !more {
                 break;
             }
