@@ -4,7 +4,8 @@
 use micropayd::simulator::mood::Mood;
 use micropayd::simulator::weather::{Fault, Where};
 
-/// What can go wrong in the weather. Left out: an authentic lie that the money is not there, which no client can survive.
+/// What can go wrong in the weather. Left out: an authentic lie that the money is not there when the code is
+/// dead, which no client can survive.
 pub const FAULTS: &[(Where, Fault)] = &[
     (Where::Micropay, Fault::SystemError),
     (Where::Micropay, Fault::SystemErrorPaid),

@@ -6,11 +6,15 @@ use std::time::Duration;
 use micropayd::ids::{PaymentCode, SaleId};
 use micropayd::input::{Command, Input, Scan};
 use micropayd::payment::SalePhase;
-use micropayd::simulator::weather::{Fault, Rule};
+use micropayd::simulator::weather::{Fault, Rule, Where};
 use micropayd::simulator::world::Offer;
 
 use crate::faults::{FAULTS, MOODS};
 use crate::shop::Shop;
+
+/// A query that does not know the order yet. Only here, where the weather is over before the code is dead: after that no
+/// client survives it.
+const TOO_EARLY: (Where, Fault) = (Where::Orderquery, Fault::NotExist);
 
 impl Shop<'_> {
     /// Plays the `number`-th payment of this shop to its end, and holds it against the truth.
@@ -20,7 +24,8 @@ impl Shop<'_> {
         let fen = 1 + u32::try_from(self.dice.throw() % 90_000).unwrap();
         self.front.weather.clear();
         for _ in 0..self.dice.throw() % 3 {
-            let (api, fault) = FAULTS[usize::try_from(self.dice.throw()).unwrap_or(0) % FAULTS.len()];
+            let drawn = usize::try_from(self.dice.throw()).unwrap_or(0) % (FAULTS.len() + 1);
+            let (api, fault) = FAULTS.get(drawn).copied().unwrap_or(TOO_EARLY);
             let times = 1 + u32::try_from(self.dice.throw() % 3).unwrap();
             let mut rule = Rule::once(api, fault).times(times);
             if matches!(fault, Fault::Delay | Fault::ArriveLate) {
