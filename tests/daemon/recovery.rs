@@ -1,5 +1,7 @@
 //! What is unfinished is counted and outlives the daemon; a journal that is damaged is said to be, and restored.
 
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -55,6 +57,40 @@ fn what_is_unfinished_is_counted_outlives_a_kill_and_drains_beside_new_sales() {
         assert_eq!(rig.json(&["show", &payment])["phase"], "reversed");
     }
     assert!(rig.log().contains("nothing is unfinished any more"));
+}
+
+/// The next connection on which something comes, and its first bytes.
+fn heard(printer: &TcpListener) -> (TcpStream, [u8; 16]) {
+    loop {
+        let (mut way, _) = printer.accept().unwrap();
+        let mut bytes = [0xFF; 16];
+        // A look that asks nothing ends without a byte.
+        if way.read_exact(&mut bytes).is_ok() {
+            return (way, bytes);
+        }
+    }
+}
+
+/// The printer may wait for the rest of a picture: what the next daemon says first must be no command.
+#[test]
+fn a_receipt_in_which_the_daemon_died_does_not_spoil_the_next() {
+    let printer = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut rig = Rig::new();
+    let paper = format!("kind = \"file\"\npath = {:?}", rig.path("paper"));
+    let network = format!("kind = \"network\"\naddress = {:?}", printer.local_addr().unwrap().to_string());
+    rig.configure(&paper, &network);
+    rig.start();
+    let paid = rig.run(&["pay", "1", "--code", &rig.code("pay", 0.0)]);
+    assert_eq!(paid.status.code(), Some(0), "{}", err(&paid));
+    let (way, first) = heard(&printer);
+    assert_ne!(first, [0; 16], "nothing has broken off yet");
+    rig.signal(Signal::KILL);
+    rig.ended();
+    drop(way);
+    rig.start();
+    let paid = rig.run(&["pay", "1", "--code", &rig.code("pay", 0.0)]);
+    assert_eq!(paid.status.code(), Some(0), "{}", err(&paid));
+    assert_eq!(heard(&printer).1, [0; 16], "first what ends a picture");
 }
 
 fn remove(state: &Path, names: &[&str]) {
