@@ -152,7 +152,15 @@ impl Daemon {
     pub fn start(config: &str) -> Result<Self> {
         let (process, _) = Process::start(PROGRAM, &["--config", config, "run"], "/tmp/daemon.log")?;
         let daemon = Self { process };
-        until("the daemon is ready", 60.0, || Ok(http(API, "GET", "/readyz", None).ok()))?;
+        let mut said = String::new();
+        let ready = until("the daemon is ready", 60.0, || {
+            Ok(http(API, "GET", "/readyz", None).map_err(|error| said = format!("{error:#}")).ok())
+        });
+        ready.with_context(|| {
+            let log = fs::read_to_string("/tmp/daemon.log").unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(20).collect();
+            format!("{said}; its log, backwards:\n{}", last.join("\n"))
+        })?;
         Ok(daemon)
     }
 
