@@ -159,11 +159,11 @@ pub fn cable(table: &mut Table, gateway: &Gateway, scanner: &Scanner, printer: &
         let (_, state, why) = torn(gateway, &daemon, printer, scan, 6000)?;
         let before = printer.inside().printed.len();
         mend(&daemon, printer)?;
-        let more = printer.inside().printed.len() - before;
-        // Questions and set-up commands are a few bytes.
+        // Zeros end what broke off and leave no mark; questions and set-up commands are a few bytes.
         let inside = printer.inside();
-        let first = &inside.printed[before..before + more.min(40)];
-        ensure!(more < 100, "{more} bytes came by themselves, at first {first:02x?}");
+        let came: Vec<u8> = inside.printed[before..].iter().copied().filter(|byte| *byte != 0).collect();
+        let first = &came[..came.len().min(40)];
+        ensure!(came.len() < 100, "{} bytes came by themselves, at first {first:02x?}", came.len());
         Ok(format!("{state}: {why:?}; nothing by itself"))
     });
     table.row("printer that answers nothing, codes as pictures", || {
