@@ -47,6 +47,10 @@ pub struct Journal {
     _lock: Lock,
 }
 
+/// A log that is longer at a start is moved into the database first: lives that are all cut off before an idle moment would
+/// let it grow until the disk is full. 4 MiB are the thousand pages after which SQLite does so by itself.
+const LOG_MAX: u64 = 4 << 20;
+
 impl Journal {
     /// Opens or makes the journal: takes the lock, migrates, checks the chain against the witness, loads what is open.
     pub fn open(settings: &Settings, terminal: &TerminalId) -> Result<Opened, JournalError> {
@@ -90,6 +94,9 @@ impl Journal {
         let unsynced_lost = notes.first().is_some_and(|newest| newest.boot != boot && !newest.clean);
         let numbers = numbers(&store, &notes).map_err(|fault| fault.at(&path))?;
         let log_length = std::fs::metadata(store::log_path(&path)).map_or(0, |log| log.len());
+        if log_length > LOG_MAX {
+            store.checkpoint(true).map_err(|fault| fault.at(&path))?;
+        }
         let pending = store::pending(&store.conn).map_err(|fault| fault.at(&path))?;
         let note = Note {
             generation: 0,

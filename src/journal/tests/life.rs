@@ -212,3 +212,17 @@ fn what_a_killed_process_left_in_the_log_is_in_the_database_after_an_idle_moment
     journal.idle().unwrap();
     assert_eq!(steps_without_the_log(), 5);
 }
+
+#[test]
+fn lives_that_are_all_cut_off_before_an_idle_moment_do_not_fill_the_disk() {
+    let mut shop = Shop::new();
+    let log = store::log_path(&shop.file(FILE));
+    for _ in 0..30 {
+        let mut journal = shop.open().journal;
+        let begun = std::fs::metadata(&log).map_or(0, |log| log.len());
+        assert!(begun <= 4 << 20, "a life begins with a log of {begun} bytes");
+        for _ in 0..10 {
+            shop.sell(&mut journal, 1);
+        }
+    }
+}
