@@ -47,8 +47,8 @@ pub struct Journal {
     _lock: Lock,
 }
 
-/// A log that is longer at a start is moved into the database first: lives that are all cut off before an idle moment would
-/// let it grow until the disk is full. 4 MiB are the thousand pages after which SQLite does so by itself.
+/// A log that is longer at a start does not wait for an idle moment: lives that are all cut off before one would let it grow
+/// until the disk is full. 4 MiB are the thousand pages after which SQLite checkpoints by itself.
 const LOG_MAX: u64 = 4 << 20;
 
 impl Journal {
@@ -94,9 +94,6 @@ impl Journal {
         let unsynced_lost = notes.first().is_some_and(|newest| newest.boot != boot && !newest.clean);
         let numbers = numbers(&store, &notes).map_err(|fault| fault.at(&path))?;
         let log_length = std::fs::metadata(store::log_path(&path)).map_or(0, |log| log.len());
-        if log_length > LOG_MAX {
-            store.checkpoint(true).map_err(|fault| fault.at(&path))?;
-        }
         let pending = store::pending(&store.conn).map_err(|fault| fault.at(&path))?;
         let note = Note {
             generation: 0,
@@ -116,7 +113,11 @@ impl Journal {
             reserve: Reserve::new(dir),
             terminal: terminal.clone(),
             named: None,
-            synced_commits: if log_length > 0 { CHECKPOINT_EVERY } else { 0 },
+            synced_commits: match log_length {
+                0 => 0,
+                1..=LOG_MAX => CHECKPOINT_EVERY,
+                _ => CHECKPOINT_AT_LAST,
+            },
             failed: None,
             damaged: None,
             daily: Daily::default(),

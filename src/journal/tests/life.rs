@@ -217,10 +217,11 @@ fn what_a_killed_process_left_in_the_log_is_in_the_database_after_an_idle_moment
 fn lives_that_are_all_cut_off_before_an_idle_moment_do_not_fill_the_disk() {
     let mut shop = Shop::new();
     let log = store::log_path(&shop.file(FILE));
-    for _ in 0..30 {
+    for _ in 0..60 {
         let mut journal = shop.open().journal;
         let begun = std::fs::metadata(&log).map_or(0, |log| log.len());
-        assert!(begun <= 4 << 20, "a life begins with a log of {begun} bytes");
+        // What is allowed, and what a life adds.
+        assert!(begun <= 5 << 20, "a life begins with a log of {begun} bytes");
         for _ in 0..10 {
             shop.sell(&mut journal, 1);
         }
