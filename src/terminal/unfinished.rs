@@ -39,22 +39,15 @@ impl Unfinished {
     }
 }
 
-/// Whether a code that was refused is to be looked up once more; the sale itself can have gone on.
-fn looks_again(sale: &Sale) -> bool {
-    sale.payment.attempts.iter().any(|attempt| matches!(attempt.phase, Phase::Refused { .. }))
-}
-
-/// What the gateway still has to say about a sale.
+/// What the gateway still has to say about a sale, by all its codes: one that is paid can have another that is open.
 fn owed(sale: &Sale) -> Option<ObligationKind> {
-    match sale.payment.phase() {
-        SalePhase::Paying => Some(ObligationKind::Query),
-        SalePhase::Reversing | SalePhase::InDoubt => Some(ObligationKind::Reversal),
-        _ if looks_again(sale) => Some(ObligationKind::Query),
-        SalePhase::AwaitingCode
-        | SalePhase::Paid
-        | SalePhase::Declined
-        | SalePhase::Reversed
-        | SalePhase::Cancelled => None,
+    let any = |open: fn(&Phase) -> bool| sale.payment.attempts.iter().any(|attempt| open(&attempt.phase));
+    if any(|phase| matches!(phase, Phase::Reversing(_) | Phase::InDoubt(..))) {
+        Some(ObligationKind::Reversal)
+    } else if any(|phase| matches!(phase, Phase::Paying { .. } | Phase::Refused { .. })) {
+        Some(ObligationKind::Query)
+    } else {
+        None
     }
 }
 
@@ -64,11 +57,11 @@ impl Desk {
         let mut open = self.receipts_owed();
         for sale in self.sales.values() {
             let Some(kind) = owed(sale) else { continue };
-            let (at_rest, language) = (sale.payment.phase().is_final(), self.setup.language);
-            let text = if at_rest {
-                words::looks_again(language).to_owned()
-            } else {
-                told(&sale.payment, now, &self.setup.policy, language).text
+            let language = self.setup.language;
+            let paying = sale.payment.phase() == SalePhase::Paying;
+            let text = match kind {
+                ObligationKind::Query if !paying => words::looks_again(language).to_owned(),
+                _ => told(&sale.payment, now, &self.setup.policy, language).text,
             };
             open.push(Obligation {
                 sale: sale.id.clone(),

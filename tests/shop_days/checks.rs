@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use micropayd::gateway::Order;
 use micropayd::ids::SaleId;
+use micropayd::input::{Command, Input, ObligationKind};
 use micropayd::payment::cashier::{Language, told};
-use micropayd::payment::{Phase, Policy, SalePhase};
+use micropayd::payment::{Attempt, Phase, Policy, SalePhase};
 use micropayd::sale::ReceiptState;
 
 use crate::shop::Shop;
@@ -53,6 +54,20 @@ impl Shop<'_> {
                 assert!(right, "goods handed over, {held} fen of {attempt:?}\n{}", self.story.join("\n"));
             }
         }
+        self.check_list(id);
+    }
+
+    /// What the gateway still has to say is on the list of what is not finished, whatever the sale itself is called.
+    pub fn check_list(&mut self, id: &SaleId) {
+        let sale = self.sale(id);
+        let unsettled = |attempt: &Attempt| attempt.phase.is_open() && attempt.phase != Phase::Armed;
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        self.give(Input::Command(Command::Status(reply)));
+        let status = answer.try_recv().expect("a status at once");
+        let listed =
+            status.open.iter().any(|open| open.sale == sale.id && open.kind != ObligationKind::Receipt);
+        let owed = sale.payment.attempts.iter().any(unsettled);
+        assert_eq!(listed, owed, "{:?} of {sale:?}\n{}", status.open, self.story.join("\n"));
     }
 
     /// All is at rest, and of this sale journal, gateway, paper and drawer agree.

@@ -20,7 +20,14 @@ mod shop;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use micropayd::ids::PaymentCode;
+use micropayd::input::{Input, Scan};
+use micropayd::payment::{Phase, SalePhase};
+use micropayd::simulator::mood::Mood;
+use micropayd::simulator::weather::{Fault, Rule, Where};
+use micropayd::simulator::world::Offer;
 
 use shop::Shop;
 
@@ -94,4 +101,30 @@ fn no_fault_and_no_pair_of_faults_loses_money_or_takes_it_twice() {
     });
     let (done, seconds) = (run.done.load(Ordering::Relaxed), run.began.elapsed().as_secs());
     println!("{done} payments in {seconds} s, seed {}: no violation", run.seed);
+}
+
+/// The first code was refused and charged all the same, which the last look finds; the second has paid long ago.
+#[test]
+fn money_that_goes_back_stays_on_the_list_of_a_sale_that_is_paid() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut shop = Shop::new(dir.path(), 1);
+    let id = shop.open(1250, "key").expect("a sale");
+    for (api, fault) in [(Where::Micropay, Fault::FailButPaid), (Where::Orderquery, Fault::NotExist)] {
+        shop.front.weather.add(shop.now, Rule::once(api, fault));
+    }
+    for _ in 0..2 {
+        let (code, _) = shop.front.world.new_code(shop.now, Mood::Pay, Offer::default());
+        let code = PaymentCode::parse(&code).expect("a code");
+        shop.give(Input::Scan(Scan::Code("scanner".to_owned(), code)));
+        shop.pass(Duration::from_secs(5));
+    }
+    let mut going_back = 0;
+    while shop.turn() {
+        let payment = shop.sale(&id).payment;
+        assert_eq!(payment.phase(), SalePhase::Paid);
+        going_back += usize::from(matches!(payment.attempts[0].phase, Phase::Reversing(_)));
+        shop.check_list(&id);
+    }
+    assert!(going_back > 0, "the last look finds the money\n{}", shop.story.join("\n"));
+    shop.check_rest(&id);
 }

@@ -78,6 +78,7 @@ impl Shop<'_> {
                 "{id} does not come to rest\n{}",
                 self.story.join("\n")
             );
+            self.check_list(id);
         }
         let now = self.clock();
         self.desk().idle(now);
