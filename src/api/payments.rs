@@ -328,8 +328,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<String, Failure> {
 }
 
 impl Api {
-    /// `sale` when it is final, or as it is when `wait` is up, too many wait already, or the process ends. `notices` must be older than `sale`,
-    /// so that no step falls between the two.
+    /// `sale` when it is final, or as it is when `wait` is up, too many wait already, or the process ends. `notices` must
+    /// be older than `sale`, so that no step falls between the two.
     async fn settled(
         &self,
         mut sale: Sale,

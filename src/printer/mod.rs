@@ -247,10 +247,7 @@ impl Printer {
         let opening = Arc::new(AtomicBool::new(false));
         let stop = Arc::new(AtomicBool::new(false));
         let flags = worker::Flags { printing: Arc::clone(&printing), opening: Arc::clone(&opening) };
-        let mut worker = worker::Worker::new(settings, inbox, flags, Arc::clone(&stop));
-        if torn {
-            worker.session.tear();
-        }
+        let worker = worker::Worker::new(settings, torn, inbox, flags, Arc::clone(&stop));
         std::thread::Builder::new().name("printer".to_owned()).spawn(move || worker.run(&waiting))?;
         Ok(Printer { jobs, printing, opening, stop })
     }

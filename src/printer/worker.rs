@@ -28,7 +28,7 @@ pub struct Flags {
 
 /// The thread's own things.
 pub struct Worker {
-    pub(super) session: Session,
+    session: Session,
     columns: usize,
     template: Template,
     waits: super::Waits,
@@ -68,8 +68,8 @@ pub fn way(settings: &Settings, usb: &[UsbId]) -> Box<dyn Open> {
 }
 
 impl Worker {
-    /// Prepares everything that needs no printer.
-    pub fn new(settings: Settings, inbox: Inbox, flags: Flags, stop: Arc<AtomicBool>) -> Self {
+    /// Prepares everything that needs no printer; `torn` when a receipt may have broken off in the process before.
+    pub fn new(settings: Settings, torn: bool, inbox: Inbox, flags: Flags, stop: Arc<AtomicBool>) -> Self {
         let mut setting = String::new();
         let profile = settings.load_profile().or_else(|error| {
             setting = error;
@@ -85,8 +85,12 @@ impl Worker {
         let columns = profile.columns;
         // Any number does; a random one keeps apart what two processes asked.
         let first = getrandom::u32().unwrap_or(0);
+        let mut session = Session::new(profile, settings.waits, open, first, stop);
+        if torn {
+            session.tear();
+        }
         Self {
-            session: Session::new(profile, settings.waits, open, first, stop),
+            session,
             columns,
             template,
             waits: settings.waits,
