@@ -35,7 +35,6 @@ pub struct Journal {
     readers: Arc<Readers>,
     /// What the witness will be told next.
     note: Note,
-    named: Option<(SaleId, i64)>,
     synced_commits: u32,
     /// The disk failed once: what it holds is not known any more, so nothing is written until the next start.
     failed: Option<String>,
@@ -84,7 +83,7 @@ impl Journal {
             None if chain::head(&store.conn).map_err(|fault| fault.at(&path))? == Head::default() => {
                 // Nothing was promised yet: bring the tables into the database, and only then a witness beside it.
                 store.checkpoint(true).map_err(|fault| fault.at(&path))?;
-                let note = Note { boot, clean: true, ..Note::default() };
+                let note = Note { clean: true, ..Note::default() };
                 let made = Witness::create(dir, note).map_err(|error| fault::io(dir, &error))?;
                 (made, vec![note])
             }
@@ -112,7 +111,6 @@ impl Journal {
             readers: Arc::new(Readers::new(&path)),
             reserve: Reserve::new(dir),
             terminal: terminal.clone(),
-            named: None,
             synced_commits: match log_length {
                 0 => 0,
                 1..=LOG_MAX => CHECKPOINT_EVERY,
@@ -135,10 +133,7 @@ impl Journal {
     pub fn name_sale(&mut self, day: Day) -> Result<SaleId, JournalError> {
         let random = getrandom::u32().map_err(|error| self.failure(format!("no randomness: {error}")))?;
         self.note.sales += 1;
-        let number = self.note.sales;
-        let name = SaleId::new(&self.terminal, day, number.unsigned_abs(), random);
-        self.named = Some((name.clone(), number));
-        Ok(name)
+        Ok(SaleId::new(&self.terminal, day, self.note.sales.unsigned_abs(), random))
     }
 
     /// Whether another sale may be begun: [`Full`](JournalError::Full) when the disk is so full, and
@@ -156,7 +151,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Keeps the first step of a sale and its idempotency key, synced. The key is kept for ever.
+    /// Keeps the first step of the sale that was [named](Self::name_sale) last, and its idempotency key, synced. The key is
+    /// kept for ever.
     pub fn open_sale(
         &mut self,
         entry: &Entry<'_>,
@@ -164,15 +160,8 @@ impl Journal {
         fingerprint: &str,
     ) -> Result<Kept, JournalError> {
         self.room_for_sales()?;
-        let number = match self.named.take() {
-            Some((name, number)) if name == entry.sale.id => number,
-            _ => {
-                self.note.sales += 1;
-                self.note.sales
-            }
-        };
         let opening = records::opening(key, fingerprint);
-        self.write(entry, Some((number, opening)), Durability::PowerCut)
+        self.write(entry, Some((self.note.sales, opening)), Durability::PowerCut)
     }
 
     /// The sale that was opened under `key`, and whether the request was the same.

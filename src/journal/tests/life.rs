@@ -227,3 +227,46 @@ fn lives_that_are_all_cut_off_before_an_idle_moment_do_not_fill_the_disk() {
         }
     }
 }
+
+/// What the newest note in the witness claims: the last synced step and the last step.
+fn claimed(shop: &Shop) -> (i64, i64) {
+    let (_, notes) = witness::Witness::open(&shop.settings().dir).unwrap().unwrap();
+    (notes[0].synced.seq, notes[0].head.seq)
+}
+
+#[test]
+fn a_checkpoint_that_a_reader_holds_up_promises_nothing() {
+    let mut shop = Shop::new();
+    for held_up in [true, false] {
+        let mut journal = shop.open().journal;
+        shop.sell(&mut journal, 1);
+        kill(journal);
+        // A log that is there at a start is due at the next idle moment.
+        let mut journal = shop.open().journal;
+        let reader = rusqlite::Connection::open(shop.file(FILE)).unwrap();
+        if held_up {
+            reader.execute_batch("BEGIN; SELECT count(*) FROM step;").unwrap();
+        }
+        let mut sale = shop.begin(&mut journal, 2);
+        shop.scan(&mut journal, &mut sale);
+        let (synced, head) = claimed(&shop);
+        assert_eq!(head, synced + 1, "the scan is not synced");
+        journal.idle().unwrap();
+        assert_eq!(claimed(&shop), (if held_up { synced } else { head }, head));
+        drop(reader);
+        kill(journal);
+    }
+}
+
+#[test]
+fn idle_moments_keep_the_log_short() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let log = store::log_path(&shop.file(FILE));
+    for _ in 0..100 {
+        shop.sell(&mut journal, 1);
+        journal.idle().unwrap();
+        let length = std::fs::metadata(&log).unwrap().len();
+        assert!(length < 8 << 20, "a log of {length} bytes");
+    }
+}
