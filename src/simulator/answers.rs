@@ -308,13 +308,19 @@ pub fn wechat_time(at: Timestamp) -> String {
     at.civil().strftime("%Y%m%d%H%M%S").to_string()
 }
 
+/// Fen of an order of which only the number is known: no shop asks for so much, so that no lie is true by chance.
+const NOBODYS: u32 = 4_000_000_000;
+
 /// An order that says it was paid although it was not: what a forged or mistaken answer is made of.
 pub fn pretended(world: &World, now: Timestamp, request: &Fields) -> Order {
     let known = request.get("out_trade_no").and_then(|number| world.orders.get(number));
     let mut order = known.cloned().unwrap_or_else(|| {
         let mut order = Order::never_paid(&text(request, "out_trade_no"), now);
         order.transaction = format!("4200{:024}", now.0.unsigned_abs());
-        order.total = fee(request, "total_fee").max(1);
+        order.total = match fee(request, "total_fee") {
+            0 => NOBODYS,
+            fen => fen,
+        };
         order.terms = pay(request).terms;
         order
     });

@@ -12,6 +12,7 @@ mod clock;
 mod disk;
 #[path = "../shop_days/faults.rs"]
 mod faults;
+mod files;
 #[cfg(target_arch = "x86_64")]
 mod hands;
 mod hosts;

@@ -112,9 +112,9 @@ pub fn settle() -> Result<()> {
     // What is printed twice says so, and nothing that is paid has neither paper nor a word.
     for payment in payments.iter().filter(|payment| payment["money"] == "taken") {
         let (id, state) = (text(&payment["id"]), text(&payment["receipt"]["state"]));
-        let copies = first_copies(id)?;
-        if copies > 1 || (copies == 0 && state == "printed") || state == "none" {
-            wrong.push(format!("{id}: receipt {state}, {copies} without a mark"));
+        let (unmarked, all) = receipts(id)?;
+        if unmarked > 1 || (all == 0 && state == "printed") || state == "none" {
+            wrong.push(format!("{id}: receipt {state}, {all} on paper, {unmarked} without a mark"));
         }
     }
     for what in &wrong {
@@ -167,14 +167,19 @@ fn run(command: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// How many receipts of a sale there are that do not say that they are copies.
-fn first_copies(id: &str) -> Result<usize> {
-    let (mark, _, _) = encoding_rs::GB18030.encode("【补打】");
-    let has = |paper: &[u8], what: &[u8]| paper.windows(what.len()).any(|bytes| bytes == what);
-    let mut copies = 0;
+/// How many receipts of a sale there are: those that do not say that they may be copies, and all.
+fn receipts(id: &str) -> Result<(usize, usize)> {
+    let has = |paper: &[u8], what: &str| {
+        let (what, ..) = encoding_rs::GB18030.encode(what);
+        paper.windows(what.len()).any(|bytes| bytes == &*what)
+    };
+    let (mut unmarked, mut all) = (0, 0);
     for paper in fs::read_dir("/disk/paper")?.flatten() {
         let paper = fs::read(paper.path())?;
-        copies += usize::from(has(&paper, id.as_bytes()) && !has(&paper, &mark));
+        if has(&paper, id) {
+            all += 1;
+            unmarked += usize::from(!has(&paper, "【可能重复】") && !has(&paper, "【补打】"));
+        }
     }
-    Ok(copies)
+    Ok((unmarked, all))
 }
