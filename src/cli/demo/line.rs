@@ -3,11 +3,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 /// In: every byte goes through. Out: connections break and none is taken.
 pub struct Line {
@@ -49,7 +51,11 @@ impl Line {
     }
 }
 
-/// Ends when the line is dropped, or its address was taken by somebody else while it was out.
+/// Its place may be taken for a moment: by a process that is being started and still has what was open here, or by
+/// somebody's connection.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
+
+/// Ends when the line is dropped.
 async fn carry(
     mut near: TcpListener,
     address: SocketAddr,
@@ -77,10 +83,36 @@ async fn carry(
         if wanted.wait_for(|wanted| *wanted).await.is_err() {
             return;
         }
-        near = match TcpListener::bind(address).await {
-            Ok(near) => near,
-            Err(_) => return,
+        near = loop {
+            match TcpListener::bind(address).await {
+                Ok(near) => break near,
+                Err(_) if wanted.has_changed().is_ok() => sleep(TRY_AGAIN).await,
+                Err(_) => return,
+            }
         };
         state.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_comes_back_when_its_place_is_free() {
+        let gateway = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let line = Line::to(gateway.local_addr().unwrap()).await.unwrap();
+        line.pull().await;
+        let other = TcpListener::bind(line.addr()).await.expect("it is out");
+        let mut back = tokio::spawn(async move {
+            line.put_in().await;
+            line
+        });
+        let too_early = tokio::time::timeout(3 * TRY_AGAIN, &mut back).await;
+        assert!(too_early.is_err(), "it has no place");
+        drop(other);
+        let line = back.await.unwrap();
+        TcpStream::connect(line.addr()).await.unwrap();
+        gateway.accept().await.unwrap();
     }
 }
