@@ -210,9 +210,7 @@ fn a_journal_is_restored_from_the_days_copy_and_what_came_after_it() {
     let open = shop.sell(&mut journal, 1);
     // The copy is made in a thread; an idle moment later it is found to be finished.
     journal.idle().unwrap();
-    while backup::copies(&shop.file(FILE)).is_empty() {
-        std::thread::yield_now();
-    }
+    soon(|| (!backup::copies(&shop.file(FILE)).is_empty()).then_some(()));
     shop.sell(&mut journal, 2);
     journal.close().unwrap();
     // The first row is rotten: of the damaged file alone nothing would be left.
@@ -224,6 +222,18 @@ fn a_journal_is_restored_from_the_days_copy_and_what_came_after_it() {
     assert!(matches!(restore(&shop.settings()), Err(JournalError::InUse { .. })));
 }
 
+/// What another thread will bring about.
+fn soon<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(std::time::Instant::now() < until, "it never comes");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn the_days_copy_finds_old_rows_that_rotted_and_no_new_sale_is_begun() {
     let mut shop = closed();
@@ -232,12 +242,7 @@ fn the_days_copy_finds_old_rows_that_rotted_and_no_new_sale_is_begun() {
     let (mut journal, mut open) = (opened.journal, opened.open[0].clone());
     shop.now = shop.now.day().end();
     shop.sell(&mut journal, 1);
-    let damage = loop {
-        if let Err(error) = journal.idle() {
-            break error;
-        }
-        std::thread::yield_now();
-    };
+    let damage = soon(|| journal.idle().err());
     assert!(damage.to_string().contains("step 2 does not follow from step 1"), "{damage}");
     assert!(backup::copies(&shop.file(FILE)).is_empty(), "a copy of damage is not kept");
     assert!(matches!(journal.room_for_sales(), Err(JournalError::Damaged { .. })));

@@ -119,9 +119,11 @@ fn a_day_has_what_was_paid_on_it_and_not_what_went_back() {
     shop.sell(&mut journal, 1000);
     let mut back = shop.begin(&mut journal, 250);
     assert_eq!(records.totals(day).unwrap(), totals(1, 1000, 0));
-    shop.pay(&mut journal, &mut back, 50);
+    let job = shop.pay(&mut journal, &mut back, 50);
     assert_eq!(records.totals(day).unwrap(), totals(2, 1250, 50));
     shop.now = day.end() + Duration::from_secs(1);
+    shop.print(&mut journal, &mut back, job, ReceiptState::Printed);
+    assert_eq!(records.totals(day).unwrap(), totals(2, 1250, 50), "a receipt after midnight moves nothing");
     back.payment.attempts[0].phase = Phase::Reversed(Why::Elsewhere);
     shop.append(&mut journal, &mut back, "reversed", None, Durability::PowerCut);
     assert_eq!(records.totals(day).unwrap(), totals(1, 1000, 0), "it leaves the day it was counted on");
