@@ -310,7 +310,7 @@ fn shift(conn: &Connection, day: i64, paid: i64, fen: i64, coupon: i64) -> Resul
 }
 
 fn insert_job(conn: &Connection, step: &StepRow, job: JobNote) -> Result<(), Fault> {
-    // A new receipt takes the place of one that failed: a person has decided.
+    // A new receipt takes the place of one that failed: a person has decided. The first condition is that of the index.
     let replace = "UPDATE job SET state = 0 WHERE sale = ?1 AND state IN (1, 2, 5) AND state = 5";
     conn.prepare_cached(replace)?.execute([step.sale])?;
     conn.prepare_cached("INSERT INTO job VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
