@@ -222,6 +222,17 @@ fn a_journal_is_restored_from_the_days_copy_and_what_came_after_it() {
     assert!(matches!(restore(&shop.settings()), Err(JournalError::InUse { .. })));
 }
 
+#[test]
+fn the_newest_row_of_all_is_checked_although_nothing_is_owed() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    shop.sell(&mut journal, 1);
+    journal.close().unwrap();
+    tamper(&shop, "UPDATE step SET event = 'x' WHERE seq = 5");
+    let refused = shop.try_open().err().expect("it is noticed");
+    assert!(refused.to_string().contains("step 5 does not follow"), "{refused}");
+}
+
 /// What another thread will bring about.
 fn soon<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let until = std::time::Instant::now() + Duration::from_secs(60);
