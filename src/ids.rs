@@ -55,6 +55,15 @@ impl SaleId {
         OrderNumber(format!("{}{ordinal:02}", self.0))
     }
 
+    /// The day and the sequence that [`new`](Self::new) put into it, if this terminal can have made it.
+    pub fn made_of(&self, terminal: &TerminalId) -> Option<(Day, u64)> {
+        let rest = self.0.strip_prefix(terminal.as_str())?;
+        let (day, rest) = rest.split_at_checked(6)?;
+        let (sequence, _) =
+            rest.split_at_checked(rest.len().checked_sub(6).filter(|digits| *digits >= 6)?)?;
+        Some((Day::from_compact(day)?, sequence.parse().ok()?))
+    }
+
     /// The name as written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -87,6 +87,12 @@ impl Day {
     pub fn compact(self) -> String {
         self.0.strftime("%y%m%d").to_string()
     }
+
+    /// The day that is [written](Self::compact) so, of this century.
+    pub fn from_compact(text: &str) -> Option<Self> {
+        let digits = text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| civil::Date::strptime("%Y%m%d", format!("20{text}")).ok().map(Day))?
+    }
 }
 
 impl fmt::Display for Day {

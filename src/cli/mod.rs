@@ -104,7 +104,7 @@ enum Command {
     Receipt(receipt::ReceiptCommand),
     /// Look at everything that a payment needs, and say what to do about each fault
     Doctor(doctor::Doctor),
-    /// Build a damaged journal anew from its newest whole copy; the damaged files are kept
+    /// Build a damaged journal anew from its newest whole copy and the log; the damaged files are kept
     Restore(restore::Restore),
     /// Say what is wrong with a configuration, with the line, and what to write instead
     CheckConfig(check_config::CheckConfig),

@@ -1,11 +1,17 @@
-//! `restore`: builds a damaged journal anew from its newest whole copy and from the rows that still follow. Only when a
-//! person says so, and never while the daemon runs; the damaged files are kept.
+//! `restore`: builds a damaged journal anew from its newest whole copy, from the rows that still follow, and from what the
+//! log remembers of the rest. Only when a person says so, and never while the daemon runs; the damaged files are kept.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
 
 use crate::cli::{Context, DONE, print, print_json};
-use crate::config::{Config, Surroundings};
+use crate::config::{self, Surroundings, Terminal};
+use crate::gateway::wechat;
 use crate::journal::{self, Restored, Settings};
+use crate::terminal::remembered::{self, Common, Memory};
 
 /// Arguments of `restore`.
 #[derive(clap::Args, Debug)]
@@ -13,15 +19,28 @@ pub struct Restore {
     /// The journal's directory; by default the one in the configuration
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    /// The daemon's log, `-` for standard input: what is missing in the journal and named there is put back, and the gateway
+    /// is asked about it
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
 }
 
 impl Restore {
     pub fn run(self, context: &Context) -> anyhow::Result<u8> {
-        let settings = match self.state_dir {
-            Some(dir) => Settings { dir },
-            None => Config::load(&context.config_path(), &Surroundings::of_process())?.journal,
+        let terminal = || config::terminal_of(&context.config_path(), &Surroundings::of_process());
+        let (dir, memory) = match (self.state_dir, self.log) {
+            (Some(dir), None) => (dir, None),
+            (None, None) => (terminal()?.state_dir, None),
+            (dir, Some(log)) => {
+                let Terminal { id, subject, state_dir, .. } = terminal()?;
+                let common = Common { terminal: id, subject, gateway: wechat::NAME.to_owned() };
+                (dir.unwrap_or(state_dir), Some(memory(&log, &common)?))
+            }
         };
-        if let Ok(whole) = journal::verify_all(&settings) {
+        let settings = Settings { dir };
+        if memory.is_none()
+            && let Ok(whole) = journal::verify_all(&settings)
+        {
             if context.json {
                 print_json(&serde_json::json!({ "restored": false, "steps": whole.steps }))?;
             } else {
@@ -29,7 +48,9 @@ impl Restore {
             }
             return Ok(DONE);
         }
-        let restored = journal::restore(&settings)?;
+        let with_log = memory.is_some();
+        let memory = memory.unwrap_or_default();
+        let restored = journal::restore(&settings, &memory.sales)?;
         if context.json {
             print_json(&serde_json::json!({
                 "restored": true,
@@ -39,16 +60,30 @@ impl Restore {
                 "seen": restored.seen,
                 "witnessed": restored.witnessed,
                 "damaged_files": restored.aside,
+                "from_log": {
+                    "paid": restored.recalled.paid,
+                    "to_be_asked": restored.recalled.asked,
+                    "without_beginning": memory.without_beginning,
+                },
             }))?;
         } else {
-            print(&text(&restored));
+            print(&text(&restored, with_log.then_some(memory.without_beginning)));
         }
         Ok(DONE)
     }
 }
 
-fn text(restored: &Restored) -> String {
-    let Restored { aside, backup, copied, newest, seen, witnessed } = restored;
+fn memory(log: &Path, common: &Common) -> anyhow::Result<Memory> {
+    let read = || match log.to_str() {
+        Some("-") => remembered::read(std::io::stdin().lock(), common),
+        _ => remembered::read(BufReader::new(File::open(log)?), common),
+    };
+    read().with_context(|| format!("log {} cannot be read", log.display()))
+}
+
+/// What happened. With a log: how many sales it names without their beginning.
+fn text(restored: &Restored, log: Option<usize>) -> String {
+    let Restored { aside, backup, copied, newest, seen, witnessed, recalled } = restored;
     let after = newest.saturating_sub(*copied);
     let from = match backup {
         Some(copy) => format!("{copied} steps of the copy {} and {after} that followed it", copy.display()),
@@ -60,10 +95,28 @@ fn text(restored: &Restored) -> String {
         lost => format!("up to {lost} steps are missing, after step {newest}"),
     };
     let mut out = format!(
-        "the journal was built anew from {from}\nthe damaged files are in {}\n{missing}\n\
-         start the service: what is open is asked about again\n",
+        "the journal was built anew from {from}\nthe damaged files are in {}\n{missing}\n",
         aside.display()
     );
+    if let Some(without_beginning) = log {
+        out.push_str(&format!(
+            "put back from the log: {} paid sales, and {} about which the gateway is asked\n",
+            recalled.paid, recalled.asked
+        ));
+        if without_beginning > 0 {
+            out.push_str(&format!(
+                "the log names {without_beginning} more sales that began before it does\n\
+                 help: if they are missing, run this again with more of the log\n"
+            ));
+        }
+    }
+    out.push_str("start the service: what is open is asked about again\n");
+    if log.is_none() && (seen > newest || !witnessed) {
+        out.push_str(
+            "help: what the log remembers can be put back: `journalctl -u micropayd -o short-iso | micropayd restore --log -`, \
+             before the service is started\n",
+        );
+    }
     if seen > newest || !witnessed {
         out.push_str(
             "help: compare the merchant platform's bill of the last days with `micropayd list`: a payment that is only \
@@ -76,6 +129,7 @@ fn text(restored: &Restored) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Recalled;
 
     #[test]
     fn what_is_missing_is_said_and_what_nobody_knows_too() {
@@ -86,14 +140,19 @@ mod tests {
             newest,
             seen,
             witnessed,
+            recalled: Recalled { paid: 7, asked: 2 },
         };
-        assert!(!text(&restored(52, 52, true)).contains("help: "));
-        let some = text(&restored(29, 52, true));
+        assert!(!text(&restored(52, 52, true), None).contains("help: "));
+        let some = text(&restored(29, 52, true), None);
         assert!(
             some.contains("up to 23 steps are missing, after step 29\n") && some.contains("help: "),
             "{some}"
         );
-        let blind = text(&restored(29, 29, false));
+        let blind = text(&restored(29, 29, false), None);
         assert!(blind.contains("nobody can tell") && blind.contains("help: "), "{blind}");
+        assert!(blind.contains("restore --log -"), "{blind}");
+        let told = text(&restored(29, 52, true), Some(3));
+        assert!(told.contains("7 paid sales, and 2 about which"), "{told}");
+        assert!(told.contains("names 3 more") && !told.contains("restore --log -"), "{told}");
     }
 }

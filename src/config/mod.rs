@@ -201,6 +201,17 @@ pub fn state_dir_of(path: &Path) -> Option<PathBuf> {
     peek(path, |top| Some(top.section("terminal").path("state_dir")?.value))
 }
 
+/// The terminal according to `path`, for callers that may not read its keys.
+///
+/// # Errors
+/// What is wrong with this section.
+pub fn terminal_of(path: &Path, around: &Surroundings) -> Result<Terminal, Problems> {
+    let tree = tree::read(path)?;
+    let found: Found = RefCell::default();
+    let top = Section::new("", &tree, Spot { file: Arc::from(path), line: None }, &found);
+    terminal(top.section("terminal"), path, around).ok_or_else(|| Problems(found.into_inner()))
+}
+
 /// The devices that a file names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Devices {

@@ -25,8 +25,8 @@
 //! ([`Durability::ProcessEnd`]) can be lost in a power cut by their nature; [`Opened::unsynced_lost`] says when.
 //!
 //! **What is done about it.** Nothing by itself: a damaged journal refuses to open and is left as it is. [`restore()`] is a
-//! person's act; it builds the journal from the newest copy that is whole and from the rows that still follow, and keeps
-//! the damaged files. After a write or a sync has failed once nothing more is written until the next start, since a
+//! person's act; it builds the journal from the newest copy that is whole, from the rows that still follow, and from what the
+//! log [remembers](Remembered), and keeps the damaged files. After a write or a sync has failed once nothing more is written until the next start, since a
 //! later success would say nothing about the earlier rows. A full disk is no failure: what was begun is concluded in
 //! space set aside, and sales are taken again when there is room.
 
@@ -39,6 +39,7 @@ mod check;
 mod codec;
 mod fault;
 mod lock;
+mod recall;
 mod records;
 mod reserve;
 mod restore;
@@ -52,6 +53,7 @@ mod witness;
 mod writer;
 
 pub use audit::{Verified, verify_all};
+pub use recall::{Recalled, Remembered};
 pub use records::read_only;
 pub use restore::{Restored, restore};
 pub use writer::Journal;
@@ -188,7 +190,8 @@ pub struct Opened {
     pub open: Vec<Sale>,
     /// Print jobs that are not finished, oldest first.
     pub jobs: Vec<PendingJob>,
-    /// Whether rows that were written without a sync by the process before can have been lost: another boot, no clean end.
+    /// Whether rows that were written without a sync by the process before can have been lost: another boot, no clean end;
+    /// or rows of any kind, by a restoration. Stays so until [`Journal::loss_is_marked`].
     pub unsynced_lost: bool,
 }
 

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use super::chain::{self, Head};
 use super::fault::{self, Fault};
 use super::lock::{Lock, make_dir, sync_dir};
+use super::recall::{End, Recalled, Remembered};
 use super::store::{self, Store, log_path};
 use super::witness::{self, Note, Witness};
 use super::writer::highest;
@@ -29,16 +30,19 @@ pub struct Restored {
     pub seen: u64,
     /// Whether the witness could say so; without it more can have been there than anything still shows.
     pub witnessed: bool,
+    /// What the log remembered of that.
+    pub recalled: Recalled,
 }
 
 /// Builds the journal anew: from the newest daily copy that is whole, and from the rows of the damaged journal that
-/// follow on it. Numbers and names go on after all that was ever given out. The journal must not be in use.
+/// follow on it. Sales that are missing then, and that the log remembers, are put back. Numbers and names go on after all
+/// that was ever given out. The journal must not be in use.
 ///
 /// What a newer program wrote is not damaged, and is refused.
 ///
 /// A crash in between leaves a journal that refuses to open; then this can be run again. All that was there before lies
 /// in `damaged-1`, `damaged-2`, … beside it.
-pub fn restore(settings: &Settings) -> Result<Restored, JournalError> {
+pub fn restore(settings: &Settings, remembered: &[Remembered]) -> Result<Restored, JournalError> {
     let dir = settings.dir.as_path();
     let _lock = Lock::take(dir)?;
     let path = dir.join(FILE);
@@ -50,7 +54,7 @@ pub fn restore(settings: &Settings) -> Result<Restored, JournalError> {
     }
     let notes = witness::notes(dir).map_err(|error| fault::io(&witness::path(dir), &error))?;
     let backup = backup::copies(&path).into_iter().find(|copy| audit::verify_file(copy, &[]).is_ok());
-    let (copied, note) = build(&new, backup.as_deref(), &path, &notes).map_err(|fault| fault.at(&new))?;
+    let built = build(&new, backup.as_deref(), &path, &notes, remembered).map_err(|fault| fault.at(&new))?;
     audit::verify_file(&new, &[])?;
     let aside = set_aside(dir, &path).map_err(|error| fault::io(dir, &error))?;
     // In this order: without its log, or beside the old witness, neither journal opens.
@@ -63,17 +67,18 @@ pub fn restore(settings: &Settings) -> Result<Restored, JournalError> {
         sync_dir(dir)?;
         std::fs::rename(&new, &path)?;
         sync_dir(dir)?;
-        Witness::create(dir, note).map(|_| ())
+        Witness::create(dir, built.note).map(|_| ())
     };
     swap().and_then(|()| hand_over(dir, &aside)).map_err(|error| fault::io(dir, &error))?;
     let number = |number: i64| number.unsigned_abs();
     Ok(Restored {
         aside,
         backup,
-        copied: number(copied.seq),
-        newest: number(note.head.seq),
-        seen: number(note.steps),
+        copied: number(built.copied.seq),
+        newest: number(built.newest.seq),
+        seen: number(built.seen),
         witnessed: !notes.is_empty(),
+        recalled: built.recalled,
     })
 }
 
@@ -96,8 +101,27 @@ fn hand_over(dir: &Path, aside: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Fills the new file; returns the newest row of the copy and what the witness is to know.
-fn build(new: &Path, backup: Option<&Path>, damaged: &Path, notes: &[Note]) -> Result<(Head, Note), Fault> {
+/// A file that was filled.
+struct Built {
+    /// The newest row of the copy.
+    copied: Head,
+    /// The newest row that was found.
+    newest: Head,
+    /// The highest number that a row ever had.
+    seen: i64,
+    recalled: Recalled,
+    /// What the witness is to know.
+    note: Note,
+}
+
+/// Fills the new file.
+fn build(
+    new: &Path,
+    backup: Option<&Path>,
+    damaged: &Path,
+    notes: &[Note],
+    remembered: &[Remembered],
+) -> Result<Built, Fault> {
     let failed = |error: std::io::Error| Fault::Refused(format!("{}: {error}", new.display()));
     let _ = std::fs::remove_file(new);
     fault::create(new).map_err(|error| Fault::Refused(error.to_string()))?;
@@ -115,23 +139,39 @@ fn build(new: &Path, backup: Option<&Path>, damaged: &Path, notes: &[Note]) -> R
         seen = seen.max(chain::head(&damaged).map_or(0, |head| head.seq));
         salvage(conn, &damaged, copied)?;
     }
-    conn.execute_batch("COMMIT")?;
-    let head = chain::head(conn)?;
+    let newest = chain::head(conn)?;
     let noted = |number: fn(&Note) -> i64| notes.iter().map(number).max().unwrap_or(0);
-    let note = Note {
-        generation: noted(|note| note.generation.cast_signed()).cast_unsigned(),
-        boot: witness::boot(),
-        clean: true,
-        synced: head,
-        head,
-        steps: seen.max(head.seq).max(noted(|note| note.steps)),
+    let seen = seen.max(newest.seq).max(noted(|note| note.steps));
+    let mut end = End {
+        conn,
+        head: newest,
+        steps: seen,
         sales: highest(conn, "n", "sale")?.max(noted(|note| note.sales)),
         jobs: highest(conn, "job", "job")?.max(noted(|note| note.jobs)),
+    };
+    let recalled = end.recall(remembered)?;
+    let missing = notes.is_empty() || newest.seq < seen;
+    if missing {
+        end.doubt_receipts()?;
+    }
+    let End { head, steps, sales, jobs, .. } = end;
+    conn.execute_batch("COMMIT")?;
+    let last = notes.first();
+    let note = Note {
+        generation: noted(|note| note.generation.cast_signed()).cast_unsigned(),
+        // Where steps are missing, what is queued here can have been printed: the next start is to take it so.
+        boot: last.filter(|_| !missing).map_or([0; 16], |note| note.boot),
+        clean: !missing && last.is_some_and(|note| note.clean),
+        synced: head,
+        head,
+        steps,
+        sales,
+        jobs,
         pending: store::pending(conn)?,
     };
     drop(store);
     std::fs::File::open(new).and_then(|file| file.sync_all()).map_err(failed)?;
-    Ok((copied, note))
+    Ok(Built { copied, newest, seen, recalled, note })
 }
 
 /// Takes over the rows of `damaged` after `from`, up to the first that does not follow or cannot be read.

@@ -141,6 +141,13 @@ pub fn log_path(path: &Path) -> PathBuf {
 }
 
 fn commit(conn: &Connection, write: &Write<'_>) -> Result<Written, Fault> {
+    let written = keep(conn, write)?;
+    conn.prepare_cached("COMMIT")?.execute([])?;
+    Ok(written)
+}
+
+/// Writes one step in a transaction that the caller has begun and ends.
+pub fn keep(conn: &Connection, write: &Write<'_>) -> Result<Written, Fault> {
     let sale = write.entry.sale;
     let before = match write.opening {
         Some(_) => None,
@@ -156,9 +163,7 @@ fn commit(conn: &Connection, write: &Write<'_>) -> Result<Written, Fault> {
     let change =
         Change { step: &step, sale, before: before.as_ref(), opening: write.opening.map(|w| w.1), job };
     apply(conn, &change, write.entry.job.is_some_and(|change| change.job.is_none()))?;
-    let pending = pending(conn)?;
-    conn.prepare_cached("COMMIT")?.execute([])?;
-    Ok(Written { head: step.head(), job, pending })
+    Ok(Written { head: step.head(), job, pending: pending(conn)? })
 }
 
 /// Puts a row of another journal at the end of this one, with all that follows from it.

@@ -35,6 +35,8 @@ pub struct Journal {
     readers: Arc<Readers>,
     /// What the witness will be told next.
     note: Note,
+    /// Which boot of the machine this is.
+    boot: [u8; 16],
     synced_commits: u32,
     /// The disk failed once: what it holds is not known any more, so nothing is written until the next start.
     failed: Option<String>,
@@ -96,7 +98,8 @@ impl Journal {
         let pending = store::pending(&store.conn).map_err(|fault| fault.at(&path))?;
         let note = Note {
             generation: 0,
-            boot,
+            // Until what can be lost was marked, another start must find that it can.
+            boot: notes.first().filter(|_| unsynced_lost).map_or(boot, |newest| newest.boot),
             clean: false,
             // What an earlier process left unsynced in the log stays so until the next synced commit.
             synced: owed.synced,
@@ -124,9 +127,17 @@ impl Journal {
             store,
             witness,
             note,
+            boot,
             _lock: lock,
         };
         Ok(Opened { journal, open: owed.sales, jobs: owed.jobs, unsynced_lost })
+    }
+
+    /// What [`Opened::unsynced_lost`] means for the print jobs is kept now: a next start need not find it again.
+    pub fn loss_is_marked(&mut self) -> Result<(), JournalError> {
+        self.usable()?;
+        self.note.boot = self.boot;
+        self.anchor()
     }
 
     /// A name for a new sale, never given out before.

@@ -98,10 +98,12 @@ impl Desk {
         }
         sale.updated_at = now;
         let mut job = None;
+        // Before it is paid a sale has a receipt only if a restoration has lost the steps that would say whether.
+        let marked = sale.receipt != ReceiptState::None;
         if self.setup.prints && step.effects.iter().any(|effect| matches!(effect, Effect::Receipt(_))) {
             sale.receipt = ReceiptState::Queued;
             sale.copies += 1;
-            job = Some(JobChange { job: None, state: ReceiptState::Queued, marked: false });
+            job = Some(JobChange { job: None, state: ReceiptState::Queued, marked });
         }
         let what = format!("{what} -> {}", sale.payment.phase().label());
         if code_read {
@@ -111,7 +113,7 @@ impl Desk {
             let durability = if step.durable { Durability::PowerCut } else { Durability::ProcessEnd };
             let new_job = self.append(&what, &sale, job, durability, now)?;
             if let Some(job) = new_job {
-                self.queue_receipt(job, &sale, false, now);
+                self.queue_receipt(job, &sale, marked, now);
             }
         }
         self.hold(sale.clone());

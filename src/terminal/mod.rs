@@ -6,6 +6,7 @@ mod codes;
 pub mod desk;
 mod keeping;
 mod printing;
+pub mod remembered;
 mod shell;
 mod unfinished;
 mod words;

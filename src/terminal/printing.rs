@@ -84,6 +84,9 @@ impl Desk {
                 | ReceiptState::Failed => {}
             }
         }
+        if unsynced_lost {
+            self.journal.loss_is_marked()?;
+        }
         Ok(())
     }
 

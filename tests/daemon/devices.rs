@@ -25,11 +25,18 @@ fn cable() -> (OwnedFd, String) {
 
 /// Reads the display's bytes until `end` comes; what came, `end` included.
 fn until(far: &mut File, end: &str) -> String {
+    let patience = Instant::now() + PATIENCE;
     let mut seen = Vec::new();
     while !seen.ends_with(end.as_bytes()) {
         let mut byte = [0];
-        far.read_exact(&mut byte).unwrap();
-        seen.push(byte[0]);
+        match far.read_exact(&mut byte) {
+            Ok(()) => seen.push(byte[0]),
+            // Between two daemons nobody has the near end open.
+            Err(error) if error.raw_os_error() == Some(5) && Instant::now() < patience => {
+                std::thread::yield_now();
+            }
+            Err(error) => panic!("{error}: {seen:?}"),
+        }
     }
     String::from_utf8(seen).unwrap()
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::rig::{Rig, err, out};
+use crate::rig::{Process, Rig, err, out};
 
 /// The line stays up for pay requests and down for all else: three sales cannot be settled, a fourth is paid meanwhile.
 #[test]
@@ -154,4 +154,79 @@ fn a_damaged_journal_is_said_in_a_sentence_and_restored_with_what_is_open() {
         "beside the daemon it only looks: {}",
         err(&refused)
     );
+}
+
+/// Database and witness are gone on the journal's first day, of which there is no copy; the log is still there.
+#[test]
+fn what_a_lost_journal_held_is_put_back_from_the_log_and_asked_of_the_gateway() {
+    let mut rig = Rig::new();
+    rig.configure("[policy]\n", "[policy]\ncode_life = \"1500ms\"\n");
+    rig.start();
+    let paid = rig.run(&["pay", "12.50", "--reference", "POS-1", "--code", &rig.code("pay", 0.0)]);
+    assert_eq!(paid.status.code(), Some(0), "{}", err(&paid));
+    // A customer who had a code refused, and one who left before a dialog: neither is paid.
+    let refused = rig.run(&["pay", "3.00", "--reference", "POS-2", "--code", &rig.code("poor", 0.0)]);
+    assert_eq!(refused.status.code(), Some(1), "{}", err(&refused));
+    // The gateway has taken this one's money, and nobody here has heard of it.
+    rig.weather(r#"[{"api":"micropay","fault":"lost_after"},{"api":"orderquery","fault":"lost_before","times":100000}]"#);
+    let mut asked = rig.shell(&["pay", "7.00", "--reference", "POS-3", "--code", &rig.code("pay", 0.0)]);
+    let asked = asked.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
+    let mut asked = Process(asked.unwrap());
+    wait(&rig, "query: not known");
+    rig.signal(Signal::KILL);
+    rig.ended();
+    let _ = asked.0.wait();
+    rig.fair();
+    let state = rig.path("state");
+    remove(&state, &["journal.db", "journal.db-wal", "journal.db-shm", "witness"]);
+    let refused = rig.command().stderr(std::process::Stdio::piped()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(65), "{}", err(&refused));
+
+    let (config, log) = (rig.path("c.toml"), rig.path("log"));
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let restore = ["restore", "--config", &path(&config), "--state-dir", &path(&state), "--log", &path(&log)];
+    // It needs no key, which may be the service's alone.
+    std::fs::rename(rig.path("key"), rig.path("key.away")).unwrap();
+    let restored = rig.run(&restore);
+    std::fs::rename(rig.path("key.away"), rig.path("key")).unwrap();
+    assert_eq!(restored.status.code(), Some(0), "{}", err(&restored));
+    let said = out(&restored);
+    assert!(said.contains("put back from the log: 1 paid sales, and 2 about which"), "{said}");
+
+    let printed_before = std::fs::metadata(rig.path("paper")).unwrap().len();
+    rig.start();
+    let of = |reference: &str| rig.json(&["list", "--reference", reference])["payments"][0].clone();
+    let until = std::time::Instant::now() + crate::rig::PATIENCE;
+    while !["POS-1", "POS-2", "POS-3"]
+        .iter()
+        .all(|one| of(one)["phase"] != "paying" && of(one)["phase"] != "reversing")
+    {
+        assert!(std::time::Instant::now() < until, "{}", rig.log());
+    }
+    assert_eq!(of("POS-1")["attempts"][0]["gateway_txn"].as_str().map(str::len), Some(28));
+    assert_eq!(
+        (&of("POS-1")["phase"], &of("POS-1")["receipt"]["state"]),
+        (&"paid".into(), &"printed".into())
+    );
+    assert_eq!(of("POS-2")["phase"], "reversed", "the gateway knows nothing of it");
+    // What was taken is a sale again. Whether its receipt came out nobody knows, so this one says so.
+    assert_eq!(of("POS-3")["phase"], "paid");
+    while of("POS-3")["receipt"]["state"] != "printed" {
+        assert!(std::time::Instant::now() < until, "{}", rig.log());
+    }
+    let paper = std::fs::read(rig.path("paper")).unwrap();
+    let (before, after) = paper.split_at(usize::try_from(printed_before).unwrap());
+    let marked = |paper: &[u8]| paper.windows(15).any(|text| text == b"MAY BE A SECOND");
+    assert!(!marked(before) && marked(after), "{}", String::from_utf8_lossy(&paper));
+    let report = rig.json(&["report"]);
+    assert_eq!((&report["paid_count"], &report["paid"]), (&2.into(), &1950.into()), "{report}");
+}
+
+/// Waits until the log says this.
+fn wait(rig: &Rig, text: &str) {
+    let until = std::time::Instant::now() + crate::rig::PATIENCE;
+    while !rig.log().contains(text) {
+        assert!(std::time::Instant::now() < until, "{text}: {}", rig.log());
+        std::thread::yield_now();
+    }
 }

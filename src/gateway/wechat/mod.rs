@@ -56,6 +56,9 @@ pub enum SettingsError {
     SubMerchant,
 }
 
+/// How sales name this gateway.
+pub const NAME: &str = "wechat";
+
 /// The longest `body`: 127 bytes (page 提交付款码支付, 2025-08-14; older pages say 128).
 pub const LONGEST_SUBJECT: usize = 127;
 
@@ -167,7 +170,7 @@ const REVERSE: Kind<ReversalAnswer> = Kind {
 
 impl Gateway for Wechat {
     fn name(&self) -> &'static str {
-        "wechat"
+        NAME
     }
 
     /// 18 digits that begin with 10 to 15 (payment code page).

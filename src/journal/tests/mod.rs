@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::ids::CodeHint;
 use crate::money::Amount;
-use crate::payment::{Attempt, Payment, Phase, Policy, Proof, SalePhase, Why};
+use crate::payment::{Attempt, Payment, Phase, Policy, Proof, Refusal, SalePhase, Why};
 use crate::sale::Filter;
 use crate::time::Day;
 
@@ -15,6 +15,7 @@ mod damage;
 mod file;
 mod life;
 mod reading;
+mod recall;
 mod reserve;
 
 /// A journal in a directory that vanishes.
