@@ -64,6 +64,8 @@ pub enum DeviceKind {
     Printer,
     /// Shows amounts to the customer.
     Display,
+    /// Holds the journal; only told of while it is nearly full, and when it no longer is.
+    Disk,
 }
 
 /// A device's own report.

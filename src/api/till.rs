@@ -59,6 +59,8 @@ pub enum DeviceName {
     Printer,
     /// Shows amounts to the customer.
     Display,
+    /// Holds the journal; listed once it was nearly full.
+    Disk,
 }
 
 /// A device and how it is.
@@ -169,6 +171,7 @@ impl From<DeviceKind> for DeviceName {
             DeviceKind::Scanner => Self::Scanner,
             DeviceKind::Printer => Self::Printer,
             DeviceKind::Display => Self::Display,
+            DeviceKind::Disk => Self::Disk,
         }
     }
 }

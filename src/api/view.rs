@@ -282,7 +282,11 @@ impl Payment {
             },
             attempts: attempts.map(|(attempt, ordinal)| Attempt::of(sale, ordinal, attempt)).collect(),
             refunds: Vec::new(),
-            receipt: Receipt { state: sale.receipt.into(), copies: sale.copies },
+            receipt: Receipt {
+                // Of a sale that is not paid and whose later steps were lost nobody is to look for a receipt yet.
+                state: if sale.copies == 0 { ReceiptState::None } else { sale.receipt }.into(),
+                copies: sale.copies,
+            },
             created_at: sale.created_at.rfc3339(),
             updated_at: sale.updated_at.rfc3339(),
         }

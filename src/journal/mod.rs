@@ -55,6 +55,7 @@ mod writer;
 pub use audit::{Verified, verify_all};
 pub use recall::{Recalled, Remembered};
 pub use records::read_only;
+pub use reserve::Room;
 pub use restore::{Restored, restore};
 pub use writer::Journal;
 

@@ -18,6 +18,40 @@ const SLICE: u64 = 256 << 10;
 /// Sales are taken again when this much is free beyond the reserve: else the next one fills the disk again.
 const MARGIN: u64 = 4 << 20;
 
+/// Below this share of blocks or of inodes somebody should make room, long before sales are refused.
+const LEFT_MIN: f64 = 0.1;
+
+/// What is left on a disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    /// MiB that this process may still write.
+    pub left_mib: u64,
+    /// Whether less than a tenth of its blocks is left.
+    pub short_of_blocks: bool,
+    /// Whether less than a tenth of its inodes is left.
+    pub short_of_inodes: bool,
+}
+
+impl Room {
+    /// Looks at the disk that `dir` is on.
+    pub fn of(dir: &Path) -> io::Result<Self> {
+        let about = rustix::fs::statvfs(dir)?;
+        #[allow(clippy::cast_precision_loss, reason = "a share of a disk needs no more than 52 bits")]
+        let is_short = |left: u64, all: u64| all > 0 && (left as f64) < LEFT_MIN * all as f64;
+        Ok(Self {
+            left_mib: about.f_bavail.saturating_mul(about.f_frsize) >> 20,
+            short_of_blocks: is_short(about.f_bavail, about.f_blocks),
+            // Some file systems (btrfs) count no inodes and say 0 of 0.
+            short_of_inodes: is_short(about.f_favail, about.f_files),
+        })
+    }
+
+    /// Whether somebody should make room.
+    pub fn is_short(&self) -> bool {
+        self.short_of_blocks || self.short_of_inodes
+    }
+}
+
 /// Whether space was ever set aside in `dir`: then there was a journal.
 pub fn is_there(dir: &Path) -> bool {
     dir.join(FILE).exists()

@@ -10,7 +10,7 @@ use super::chain::{self, Head};
 use super::fault::{self, Fault};
 use super::lock::Lock;
 use super::records::{self, Readers};
-use super::reserve::{self, Reserve};
+use super::reserve::{self, Reserve, Room};
 use super::store::{self, Store, Write};
 use super::witness::{self, Note, Witness};
 use super::{Durability, Entry, FILE, JournalError, Kept, Opened, Settings, check, codec, rows, schema};
@@ -160,6 +160,12 @@ impl Journal {
             return Err(JournalError::Full { path: self.path.clone() });
         }
         Ok(())
+    }
+
+    /// The directory that it is in, and what is left on its disk.
+    pub fn room(&self) -> std::io::Result<(&Path, Room)> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        Ok((dir, Room::of(dir)?))
     }
 
     /// Keeps the first step of the sale that was [named](Self::name_sale) last, and its idempotency key, synced. The key is

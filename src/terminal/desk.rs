@@ -416,6 +416,13 @@ impl Desk {
         self.journal_trouble.as_ref().map(|why| Refused::JournalFailed(why.clone()))
     }
 
+    /// A disk with room enough is no news, unless it had none.
+    pub(super) fn disk(&mut self, disk: Device, now: Timestamp) {
+        if !disk.ready || self.devices.iter().any(|(known, _)| known.kind == disk.kind) {
+            self.device(disk, now);
+        }
+    }
+
     fn device(&mut self, device: Device, now: Timestamp) {
         let same = |known: &Device| known.kind == device.kind && known.name == device.name;
         match self.devices.iter_mut().find(|(known, _)| same(known)) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ids::{PaymentCode, SaleId};
-use crate::input::{JobId, Notice, Refused};
+use crate::input::{Device, DeviceKind, JobId, Notice, Refused};
 use crate::journal::{Durability, Entry, JobChange, JournalError};
 use crate::payment::{Answer, Asked, Effect, Event, step};
 use crate::printer::Job;
@@ -230,8 +230,18 @@ impl Desk {
         }
     }
 
-    /// Says that no sale can be taken before somebody tries to open one.
+    /// Says that the disk is nearly full, and that no sale can be taken before somebody tries to open one.
     pub(super) fn look_for_room(&mut self, now: Timestamp) {
+        if let Ok((dir, room)) = self.journal.room() {
+            let trouble = words::disk(&room, self.setup.language);
+            let disk = Device {
+                kind: DeviceKind::Disk,
+                name: dir.display().to_string(),
+                ready: !room.is_short(),
+                trouble,
+            };
+            self.disk(disk, now);
+        }
         if self.journal_trouble.is_none()
             && let Err(error) = self.journal.room_for_sales()
         {

@@ -2,6 +2,7 @@
 //! (Chinese for the cashier, English beside it). Never holds a payment code.
 
 use crate::input::{Refused, Remark, ScanRefusal};
+use crate::journal::Room;
 use crate::payment::cashier::Language;
 use crate::payment::{Answer, Asked, Event, ReversalAnswer};
 use crate::sale::{ReceiptState, Sale};
@@ -141,6 +142,22 @@ pub fn receipt_owed(state: ReceiptState, trouble: &str, language: Language) -> S
         "" => pick(language, chinese, english).to_owned(),
         trouble => format!("{} ({trouble})", pick(language, chinese, english)),
     }
+}
+
+/// What is wrong with the journal's disk; nothing while there is room.
+pub fn disk(room: &Room, language: Language) -> String {
+    let (chinese, english) = match room {
+        Room { short_of_blocks: true, .. } => (
+            "磁盘快满了，满了就不能收款，请叫店长清理",
+            "the disk is nearly full: no sale is taken when it is. Free some space",
+        ),
+        Room { short_of_inodes: true, .. } => (
+            "磁盘上文件太多，请叫店长清理",
+            "the disk has room for few more files: no sale is taken when it has none. Remove some",
+        ),
+        Room { .. } => return String::new(),
+    };
+    pick(language, chinese, english).to_owned()
 }
 
 /// Why a command was not carried out, and what to do.

@@ -16,6 +16,8 @@ use crate::shop::{Shop, play};
 
 /// Enough for the journal, its reserve and its margin.
 const DISK: &str = "size=24m,nr_inodes=64";
+/// A tenth of it is more than a start wants to see free.
+const LARGER: &str = "size=96m";
 /// The daemon looks for room every second while there is none.
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -25,8 +27,13 @@ struct Disk(PathBuf);
 impl Disk {
     /// `None` where mounting is not allowed.
     fn mount(at: &Path) -> Option<Self> {
+        Self::mount_as(at, DISK)
+    }
+
+    fn mount_as(at: &Path, options: &str) -> Option<Self> {
         fs::create_dir_all(at).expect("a directory");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", DISK, "micropayd"]).arg(at).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "micropayd"]).arg(at).output();
         match mounted {
             Ok(output) if output.status.success() => Some(Self(at.to_owned())),
             _ => {
@@ -39,6 +46,14 @@ impl Disk {
     fn fill(&self) {
         // Until it says that it is full, which is the point.
         let _ = fs::write(self.0.join("filler"), vec![0; 64 << 20]);
+    }
+
+    /// Fills all but so many bytes.
+    fn leave(&self, bytes: u64) {
+        let about = rustix::fs::statvfs(&self.0).expect("a file system");
+        let free = about.f_bavail * about.f_frsize;
+        fs::write(self.0.join("filler"), vec![0; usize::try_from(free - bytes).expect("small")])
+            .expect("room");
     }
 
     fn empty(&self) {
@@ -135,6 +150,47 @@ async fn recovers(shop: &mut Shop) {
     }
     let status = shop.get("/v1/status").await.unwrap_or_default();
     shop.ensure(status["refuses_sales"].is_null(), || format!("the status has not noticed: {status}"));
+}
+
+/// Until the status tells of the disk, and how it is then.
+async fn disk_is_told(shop: &mut Shop, ready: bool) {
+    let until = Instant::now() + WITHIN;
+    loop {
+        let status = shop.get("/v1/status").await.unwrap_or_default();
+        let devices = status["devices"].as_array().cloned().unwrap_or_default();
+        if devices.iter().any(|device| device["kind"] == "disk" && device["ready"] == ready) {
+            return;
+        }
+        shop.ensure(Instant::now() < until, || format!("the disk is not told of: {status}"));
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_is_told_of_while_sales_go_on() {
+    play(async {
+        let mut shop = Shop::patient(1).await;
+        let Some(disk) = Disk::mount_as(&shop.stage.state_dir(), LARGER) else {
+            return shop.stage.strike().await;
+        };
+        shop.start().await;
+        let status = shop.get("/v1/status").await.unwrap_or_default();
+        shop.ensure(!status.to_string().contains("\"disk\""), || format!("there is room: {status}"));
+        shop.stage.kill().await.expect("killed");
+        disk.leave(7 << 20);
+        shop.start().await;
+        disk_is_told(&mut shop, false).await;
+        let id = shop.open_sale("still taken").await;
+        shop.begin(&id, Mood::Pay, Duration::ZERO).await;
+        shop.until_told(&id, |told| told["phase"] == "paid").await;
+        disk.empty();
+        // It looks when the till has been quiet for five seconds.
+        disk_is_told(&mut shop, true).await;
+        shop.conclude().await;
+        shop.stage.kill().await.expect("killed");
+        drop(disk);
+        shop.stage.strike().await;
+    });
 }
 
 #[test]

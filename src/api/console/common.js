@@ -34,6 +34,7 @@ const words = {
   scanner: ["扫码枪", "Scanner"],
   printer: ["打印机", "Printer"],
   display: ["客显", "Display"],
+  disk: ["磁盘", "Disk"],
   gateway: ["微信支付", "WeChat Pay"],
   unfinished: ["待处理", "Unfinished"],
   oldest: ["最早", "oldest"],

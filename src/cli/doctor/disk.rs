@@ -1,12 +1,9 @@
 //! The disk and the journal on it. Reads only.
 
-use rustix::fs::{Access, StatVfs, access, statvfs};
+use rustix::fs::{Access, access};
 
 use super::Finding;
-use crate::journal::{self, Settings};
-
-/// Told when less than a tenth of the blocks or of the inodes is left.
-const LEFT_MIN: f64 = 0.1;
+use crate::journal::{self, Room, Settings};
 
 pub fn look(settings: &Settings) -> Vec<Finding> {
     let dir = settings.dir.display().to_string();
@@ -15,8 +12,8 @@ pub fn look(settings: &Settings) -> Vec<Finding> {
         return vec![Finding::look("disk", format!("{dir} is not there yet"), help)];
     }
     let mut findings = Vec::new();
-    findings.push(match statvfs(&settings.dir) {
-        Ok(about) => room(&dir, &about),
+    findings.push(match Room::of(&settings.dir) {
+        Ok(left) => room(&dir, left),
         Err(error) => Finding::bad("disk", format!("{dir}: {error}"), "look at the disk: dmesg"),
     });
     if access(&settings.dir, Access::WRITE_OK | Access::EXEC_OK).is_err() {
@@ -50,18 +47,12 @@ fn advice(error: &impl ToString, help: &str) -> (String, String) {
     (what.to_owned(), help.to_owned())
 }
 
-fn room(dir: &str, about: &StatVfs) -> Finding {
-    #[allow(clippy::cast_precision_loss, reason = "a share of a disk needs no more than 52 bits")]
-    let share = |left: u64, all: u64| if all == 0 { 1.0 } else { left as f64 / all as f64 };
-    let blocks = share(about.f_bavail, about.f_blocks);
-    // Some file systems (btrfs) count no inodes and say 0 of 0.
-    let inodes = share(about.f_favail, about.f_files);
-    let left = about.f_bavail.saturating_mul(about.f_frsize) / (1024 * 1024);
-    let what = format!("{left} MiB are left under {dir}");
+fn room(dir: &str, room: Room) -> Finding {
+    let what = format!("{} MiB are left under {dir}", room.left_mib);
     let help = "free some space; sales are refused when nothing can be kept";
-    if blocks < LEFT_MIN {
+    if room.short_of_blocks {
         Finding::bad("disk", format!("{what}, less than a tenth"), help)
-    } else if inodes < LEFT_MIN {
+    } else if room.short_of_inodes {
         Finding::bad("disk", format!("less than a tenth of the inodes are left under {dir}"), help)
     } else {
         Finding::good("disk", what)
