@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::display::{self, Display};
 use crate::gateway::http::Http;
+use crate::input::{Command, Input};
 use crate::journal::{self, Journal};
 use crate::printer::{self, Printer};
 use crate::service::{Service, Signal, Signals};
@@ -147,9 +148,13 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
             () = sleep_until(until) => None,
         };
         if let Some(input) = input {
+            // A question changes nothing: whoever asks every second how it is must not put the upkeep off for ever.
+            let only_asks = matches!(input, Input::Command(Command::Status(_)));
             desk.handle(input, clock.now());
             shell.carry_out(desk.take_acts());
-            (quiet_since, upkeep_done) = (Instant::now(), false);
+            if !only_asks {
+                (quiet_since, upkeep_done) = (Instant::now(), false);
+            }
             continue;
         }
         desk.settle(clock.now());

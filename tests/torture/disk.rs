@@ -184,7 +184,7 @@ fn a_disk_that_is_nearly_full_is_told_of_while_sales_go_on() {
         shop.begin(&id, Mood::Pay, Duration::ZERO).await;
         shop.until_told(&id, |told| told["phase"] == "paid").await;
         disk.empty();
-        // It looks when the till has been quiet for five seconds.
+        // It looks when the till has been quiet for five seconds, also while somebody asks and asks how it is.
         disk_is_told(&mut shop, true).await;
         shop.conclude().await;
         shop.stage.kill().await.expect("killed");
