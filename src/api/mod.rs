@@ -189,7 +189,8 @@ impl Api {
         }
     }
 
-    /// Reads the journal where blocking is allowed.
+    /// Reads the journal on a thread of its own, for the disk blocks. A machine that gives no thread is told of like a
+    /// journal that cannot be read.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Records) -> Result<T, RecordsError> + Send + 'static,
@@ -197,11 +198,15 @@ impl Api {
         let unreadable = |why: String| problem::JOURNAL_UNREADABLE.because(why).money(view::Money::Possible);
         let place = Arc::clone(&self.reads).acquire_owned().await.map_err(|e| unreadable(e.to_string()))?;
         let records = Arc::clone(&self.shop.records);
-        let job = tokio::task::spawn_blocking(move || {
+        let (answer, found) = tokio::sync::oneshot::channel();
+        let work = move || {
             let _place = place;
-            read(&*records)
-        });
-        match job.await {
+            // The peer may have gone.
+            let _ = answer.send(read(&*records));
+        };
+        let begun = std::thread::Builder::new().name("reader".to_owned()).spawn(work);
+        begun.map_err(|error| unreadable(format!("no thread to read with: {error}")))?;
+        match found.await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(unreadable(error.to_string())),
             Err(_) => Err(unreadable("the reader broke off".to_owned())),

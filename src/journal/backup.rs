@@ -41,14 +41,15 @@ impl Daily {
         if self.done.is_some_and(|done| done >= today) || self.running.is_some() {
             return Ok(());
         }
-        self.done = Some(today);
         let target = dir(path).join(file(newest.day()));
         let began = began(conn).map_err(|fault| fault.at(path))?;
-        if began.is_none_or(|began| began >= today) || target.exists() {
-            return Ok(());
+        if began.is_some_and(|began| began < today) && !target.exists() {
+            let source = path.to_owned();
+            let copy =
+                std::thread::Builder::new().name("copy".to_owned()).spawn(move || daily(&source, &target));
+            self.running = Some(copy.map_err(|error| fault::io(path, &error))?);
         }
-        let source = path.to_owned();
-        self.running = Some(std::thread::spawn(move || daily(&source, &target)));
+        self.done = Some(today);
         Ok(())
     }
 }

@@ -66,13 +66,14 @@ impl Gateway {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, key()).unwrap();
-        let issue = |name: &str| {
+        let issue = |names: &[&str]| {
             let key = key();
-            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let params = CertificateParams::new(names).unwrap();
             (params.signed_by(&key, &authority).unwrap(), key)
         };
-        let (server, server_key) = issue("127.0.0.1");
-        let (client, client_key) = issue("merchant");
+        let (server, server_key) = issue(&["127.0.0.1", "localhost"]);
+        let (client, client_key) = issue(&["merchant"]);
         let server_key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
         let config = ServerConfig::builder()
             .with_no_client_auth()

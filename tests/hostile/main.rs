@@ -6,3 +6,4 @@ mod gateway;
 mod lies;
 mod secrets;
 mod shop;
+mod threads;

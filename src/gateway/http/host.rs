@@ -1,7 +1,7 @@
 //! A host and its connections: finding its address, opening them, keeping a few.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use rustix::net::sockopt;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::SettingsError;
@@ -166,15 +166,12 @@ impl Host {
     async fn addresses(&self, deadline: Instant) -> Result<Vec<SocketAddr>, Cause> {
         let good = *self.good();
         let patience = RESOLVER_PATIENCE.min((deadline - Instant::now()) / 2);
-        let asked = lookup_host((self.name.as_str(), self.port));
+        let asked = resolve(self.name.clone(), self.port);
         let found = match good {
             Some(_) => timeout(patience, asked).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
             None => asked.await,
         };
-        let mut addresses: Vec<SocketAddr> = match found {
-            Ok(found) => found.take(ADDRESSES).collect(),
-            Err(_) => Vec::new(),
-        };
+        let mut addresses = found.unwrap_or_default();
         if self.tls.is_none() {
             // What `localhost` means is the resolver's word; without encryption it does not count.
             addresses.retain(|address| address.ip().to_canonical().is_loopback());
@@ -184,6 +181,22 @@ impl Host {
         }
         if addresses.is_empty() { Err(Cause::Dns) } else { Ok(addresses) }
     }
+}
+
+/// Asks the system's resolver, which blocks, on a thread of its own. A machine that gives no thread has no address either:
+/// nothing was sent then, and that is said at once.
+async fn resolve(name: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let (answer, found) = tokio::sync::oneshot::channel();
+    let ask = move || {
+        let found = (name.as_str(), port).to_socket_addrs().map(|found| found.take(ADDRESSES).collect());
+        // Whoever asked may have lost patience.
+        let _ = answer.send(found);
+    };
+    std::thread::Builder::new().name("resolver".to_owned()).spawn(ask)?;
+    found.await.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
 fn is_loopback(name: &str) -> bool {
