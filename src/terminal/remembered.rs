@@ -217,8 +217,9 @@ mod tests {
         ];
         let awaits_second =
             vec![scanned(), answered(1, Asked::Pay, refused()), answered(1, Asked::Query, Answer::NotFound)];
-        let expected: [(Vec<Event>, u8, Option<(u8, &str)>); 5] = [
-            (vec![], 1, None),
+        let nothing: Option<(u8, &str)> = None;
+        let expected = [
+            (vec![], 1, nothing),
             (paid_at_once, 1, Some((1, "42001"))),
             (second_code, 2, Some((2, "42002"))),
             (back_again, 1, None),
