@@ -76,6 +76,47 @@ fn every_file_that_is_named_is_there() {
     assert!(named > 20, "files are named, only {named}");
 }
 
+/// All Rust source below these directories, in one text.
+fn source(dirs: &[&str]) -> String {
+    let mut open: Vec<PathBuf> = dirs.iter().map(|dir| root().join(dir)).collect();
+    let mut text = String::new();
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).expect("a directory") {
+            let path = entry.expect("entry is readable").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                text.push_str(&fs::read_to_string(path).expect("source is readable"));
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn every_fault_is_shown_by_tests_and_stories_that_exist() {
+    let page = include_str!("../docs/faults.md");
+    let source = source(&["src", "tests"]);
+    let stories = root().join("tests/payment/stories");
+    let (mut faults, mut names) = (0, 0);
+    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault |")) {
+        let shown = row.trim_end_matches(" |").rsplit(" | ").next().expect("a row has cells");
+        let shown_by: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!shown_by.is_empty(), "nothing shows it: {row}");
+        faults += 1;
+        for name in shown_by {
+            names += 1;
+            let there = match name {
+                story if story.ends_with(".txt") => stories.join(story).exists(),
+                path if path.contains('/') => root().join(path).exists(),
+                test => source.contains(&format!("fn {test}(")),
+            };
+            assert!(there, "there is no test {name}: {row}");
+        }
+    }
+    assert!(faults > 60 && names > 100, "{faults} faults, {names} names");
+}
+
 /// Whether the program has this command; some are hidden from its help.
 fn is_known(command: &str) -> bool {
     let mut program = Command::new(env!("CARGO_BIN_EXE_micropayd"));
