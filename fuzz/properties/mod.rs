@@ -7,6 +7,7 @@ mod configuration;
 mod gateway;
 mod http;
 mod keys;
+mod log;
 mod merchant;
 mod paper;
 mod printer;
@@ -24,6 +25,7 @@ pub const ALL: &[(&str, Property)] = &[
     ("configuration", configuration::holds),
     ("gateway_changed", gateway::nothing_changed_is_believed),
     ("gateway_signed", gateway::nothing_foreign_is_believed),
+    ("log", log::holds),
     ("paper", paper::holds),
     ("printer_status", printer::holds),
     ("scanner_keys", keys::holds),

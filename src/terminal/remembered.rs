@@ -92,7 +92,9 @@ impl Told {
         self.attempts = self.attempts.max(ordinal.saturating_add(next)).min(ATTEMPTS_MAX);
         match (phase, words.as_slice()) {
             (Some(SalePhase::Paid), [_, "pay:" | "query:", "paid", number, "coupon", coupon])
-                if self.paid.is_none() && number.bytes().all(|b| b.is_ascii_alphanumeric()) =>
+                if ordinal > 0
+                    && self.paid.is_none()
+                    && number.bytes().all(|b| b.is_ascii_alphanumeric()) =>
             {
                 let coupon = coupon.parse().ok();
                 self.paid = coupon.map(|coupon| (ordinal, at, (*number).to_owned(), coupon));

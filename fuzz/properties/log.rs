@@ -1,0 +1,35 @@
+//! The log that a lost journal is put back from: whatever is in it, a sale that is read back stands there with its name, its
+//! beginning and its amount, and is paid only where a line says so of one of its own order numbers.
+
+use micropayd::terminal::remembered::{Common, read};
+
+/// The lines as they come.
+pub fn holds(data: &[u8]) {
+    let terminal: micropayd::ids::TerminalId = "T01".parse().expect("a name");
+    let common = Common { terminal, subject: "subject".to_owned(), gateway: "wechat".to_owned() };
+    let memory = read(data, &common).expect("memory does not fail");
+    let text = String::from_utf8_lossy(data);
+    let mut ids: Vec<&str> = memory.sales.iter().map(|sale| sale.id.as_str()).collect();
+    for sale in &memory.sales {
+        let (_, number) = sale.id.made_of(&common.terminal).expect("another terminal's sale");
+        assert_eq!(number, sale.number);
+        let mut opened = text.lines().filter(|line| line.contains(sale.id.as_str()));
+        let amount = sale.amount.fen();
+        let is_its = |line: &str| {
+            let words = line.split_whitespace().skip_while(|word| *word != "opened").nth(1);
+            words
+                .is_some_and(|word| word.parse::<micropayd::money::Amount>().is_ok_and(|a| a.fen() == amount))
+        };
+        assert!(opened.any(is_its), "{} was opened with another amount", sale.id);
+        assert!((1..=micropayd::ids::ATTEMPTS_MAX).contains(&sale.attempts));
+        if let Some((ordinal, proof)) = &sale.paid {
+            assert!((1..=sale.attempts).contains(ordinal), "an attempt that never was");
+            assert_eq!(proof.payer_paid.checked_add(proof.coupon), Some(amount), "it does not add up");
+            let order = sale.id.order(*ordinal);
+            let says = |line: &str| line.contains(&format!("{order} ")) && line.contains(&proof.gateway_txn);
+            assert!(text.lines().any(says), "{order} is nowhere paid");
+        }
+    }
+    ids.sort_unstable();
+    assert!(ids.windows(2).all(|two| two[0] != two[1]), "a sale that is there twice");
+}
