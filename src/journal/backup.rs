@@ -29,8 +29,6 @@ pub struct Daily {
 
 impl Daily {
     /// To be called in idle moments, with the time of the newest step. Never waits; says what the last copy found.
-    ///
-    /// A copy is due in the first idle moment of a day, of a journal that began before that day.
     pub fn idle(&mut self, conn: &Connection, path: &Path, newest: Timestamp) -> Result<(), JournalError> {
         if let Some(copy) = self.running.take_if(|copy| copy.is_finished()) {
             let panicked =
@@ -38,19 +36,25 @@ impl Daily {
             return copy.join().unwrap_or_else(panicked);
         }
         let today = day_number(newest);
-        if self.done.is_some_and(|done| done >= today) || self.running.is_some() {
+        if !self.is_due(conn, today).map_err(|fault| fault.at(path))? {
             return Ok(());
         }
-        let target = dir(path).join(file(newest.day()));
-        let began = began(conn).map_err(|fault| fault.at(path))?;
-        if began.is_some_and(|began| began < today) && !target.exists() {
-            let source = path.to_owned();
-            let copy =
-                std::thread::Builder::new().name("copy".to_owned()).spawn(move || daily(&source, &target));
+        let (source, target) = (path.to_owned(), dir(path).join(file(newest.day())));
+        if !target.exists() {
+            let copy = std::thread::Builder::new().name("copy".to_owned());
+            let copy = copy.spawn(move || daily(&source, &target));
             self.running = Some(copy.map_err(|error| fault::io(path, &error))?);
         }
         self.done = Some(today);
         Ok(())
+    }
+
+    /// A copy is due in the first idle moment of a day, of a journal that began before that day.
+    fn is_due(&self, conn: &Connection, today: i64) -> Result<bool, Fault> {
+        if self.running.is_some() || self.done.is_some_and(|done| done >= today) {
+            return Ok(false);
+        }
+        Ok(began(conn)?.is_some_and(|began| began < today))
     }
 }
 
@@ -127,4 +131,26 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), JournalError> {
     File::open(&beside).and_then(|file| file.sync_all()).map_err(wrap)?;
     std::fs::rename(&beside, target).map_err(wrap)?;
     sync_dir(dir).map_err(wrap)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_due_once_a_day_after_the_first() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE step (seq INTEGER, at INTEGER)").unwrap();
+        let mut daily = Daily::default();
+        assert!(!daily.is_due(&conn, 100).unwrap(), "there is nothing to copy");
+        const DAY: i64 = 24 * 60 * 60 * 1000;
+        conn.execute("INSERT INTO step VALUES (1, ?1), (2, ?2)", [100 * DAY, 101 * DAY]).unwrap();
+        assert!(!daily.is_due(&conn, 100).unwrap(), "the first day is not over");
+        assert!(daily.is_due(&conn, 101).unwrap());
+        daily.done = Some(101);
+        assert!(!daily.is_due(&conn, 101).unwrap() && daily.is_due(&conn, 102).unwrap());
+        assert!(!daily.is_due(&conn, 100).unwrap(), "a clock that went back is no new day");
+        daily.running = Some(std::thread::spawn(|| Ok(())));
+        assert!(!daily.is_due(&conn, 102).unwrap(), "one at a time");
+    }
 }

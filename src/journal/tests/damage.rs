@@ -58,6 +58,31 @@ fn a_whole_journal_verifies_also_beside_its_owner() {
 }
 
 #[test]
+fn receipts_that_were_printed_again_verify_too() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let copy = |shop: &mut Shop, journal: &mut Journal, sale: &mut Sale| {
+        sale.receipt = ReceiptState::Queued;
+        sale.copies += 1;
+        let job = JobChange { job: None, state: ReceiptState::Queued, marked: true };
+        shop.append(journal, sale, "receipt copy ordered", Some(job), Durability::PowerCut).job.unwrap()
+    };
+    // A copy beside one that was printed, and one that takes the place of one that failed.
+    let mut printed = shop.sell(&mut journal, 1);
+    copy(&mut shop, &mut journal, &mut printed);
+    let mut failed = shop.begin(&mut journal, 2);
+    shop.scan(&mut journal, &mut failed);
+    let job = shop.pay(&mut journal, &mut failed, 0);
+    shop.print(&mut journal, &mut failed, job, ReceiptState::Failed);
+    copy(&mut shop, &mut journal, &mut failed);
+    assert_eq!(verdict(&shop).map(|whole| whole.sales), Ok(2));
+    kill(journal);
+    let jobs: Vec<_> = shop.open().jobs.iter().map(|job| (job.sale.clone(), job.state)).collect();
+    let queued = ReceiptState::Queued;
+    assert_eq!(jobs, [(printed.id, queued), (failed.id, queued)], "the failed one is nobody's any more");
+}
+
+#[test]
 fn a_log_that_was_deleted_is_noticed() {
     let mut shop = closed();
     let mut journal = shop.open().journal;
