@@ -3,7 +3,7 @@
 //! Plays payments against a modelled gateway with every fault there is, and holds each step against the rules. Ends
 //! with exit status 1 and the story of the first payment that breaks one; `--first N --payments 1` plays it again.
 
-#[path = "../tests/payment/weather/mod.rs"]
+#[path = "../payment/weather/mod.rs"]
 mod weather;
 
 use std::process::ExitCode;
