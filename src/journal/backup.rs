@@ -10,7 +10,7 @@ use rusqlite::backup::Backup;
 use super::fault::{self, Fault};
 use super::lock::{make_dir, sync_dir};
 use super::rows::day_number;
-use super::{JournalError, audit, chain, records};
+use super::{JournalError, Room, audit, chain, records};
 use crate::time::{Day, Timestamp};
 
 /// How many days are kept.
@@ -87,12 +87,15 @@ pub fn copies(path: &Path) -> Vec<PathBuf> {
     copies
 }
 
+/// Whether a journal of this size can be copied: as much again may be written while it is, and sales go on after it.
+fn is_enough(left: u64, size: u64) -> bool {
+    left >= size * 2 + SPARE
+}
+
 /// Copies, verifies, and lets go of the oldest copies. A disk without room for it has no copy that day.
 fn daily(source: &Path, target: &Path) -> Result<(), JournalError> {
     let size = std::fs::metadata(source).map_err(|error| fault::io(source, &error))?.len();
-    let room =
-        rustix::fs::statvfs(source).is_ok_and(|disk| disk.f_bavail * disk.f_frsize >= size * 2 + SPARE);
-    if !room {
+    if !Room::of(source).is_ok_and(|room| is_enough(room.left, size)) {
         return Ok(());
     }
     copy(source, target)?;
@@ -136,6 +139,13 @@ pub fn copy(source: &Path, target: &Path) -> Result<(), JournalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_leaves_room_for_sales() {
+        const MIB: u64 = 1 << 20;
+        assert!(is_enough(264 * MIB, 100 * MIB) && !is_enough(264 * MIB - 1, 100 * MIB));
+        assert!(!is_enough(63 * MIB, 0), "however small it is");
+    }
 
     #[test]
     fn a_copy_is_due_once_a_day_after_the_first() {

@@ -24,8 +24,8 @@ const LEFT_MIN: f64 = 0.1;
 /// What is left on a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Room {
-    /// MiB that this process may still write.
-    pub left_mib: u64,
+    /// Bytes that this process may still write.
+    pub left: u64,
     /// Whether less than a tenth of its blocks is left.
     pub short_of_blocks: bool,
     /// Whether less than a tenth of its inodes is left.
@@ -39,7 +39,7 @@ impl Room {
         #[allow(clippy::cast_precision_loss, reason = "a share of a disk needs no more than 52 bits")]
         let is_short = |left: u64, all: u64| all > 0 && (left as f64) < LEFT_MIN * all as f64;
         Ok(Self {
-            left_mib: about.f_bavail.saturating_mul(about.f_frsize) >> 20,
+            left: about.f_bavail.saturating_mul(about.f_frsize),
             short_of_blocks: is_short(about.f_bavail, about.f_blocks),
             // Some file systems (btrfs) count no inodes and say 0 of 0.
             short_of_inodes: is_short(about.f_favail, about.f_files),
@@ -95,8 +95,7 @@ impl Reserve {
     /// finds out.
     pub fn look(&mut self) {
         let dir = self.path.parent().unwrap_or(Path::new("."));
-        let Ok(system) = rustix::fs::statvfs(dir) else { return };
-        let free = system.f_bavail.saturating_mul(system.f_frsize);
+        let Ok(Room { left: free, .. }) = Room::of(dir) else { return };
         if self.low {
             let held = std::fs::metadata(&self.path).map_or(0, |file| file.len());
             self.low = free + held < SIZE + MARGIN || (!self.is_whole() && self.fill().is_err());

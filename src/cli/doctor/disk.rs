@@ -48,7 +48,7 @@ fn advice(error: &impl ToString, help: &str) -> (String, String) {
 }
 
 fn room(dir: &str, room: Room) -> Finding {
-    let what = format!("{} MiB are left under {dir}", room.left_mib);
+    let what = format!("{} MiB are left under {dir}", room.left >> 20);
     let help = "free some space; sales are refused when nothing can be kept";
     if room.short_of_blocks {
         Finding::bad("disk", format!("{what}, less than a tenth"), help)
