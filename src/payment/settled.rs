@@ -10,6 +10,11 @@ use crate::time::Timestamp;
 pub(super) fn paid(proof: Proof, event: Event, turn: &mut Turn) -> Phase {
     match event {
         Event::Answered { answer, .. } => match answer {
+            // All of it or a part, by somebody at the platform: nothing here has asked for it, so a person must know.
+            Answer::Refunded => {
+                turn.ask(Effect::CallManager);
+                Phase::Paid(proof)
+            }
             Answer::Closed => {
                 turn.ask(Effect::CallManager);
                 Phase::Reversed(Why::Elsewhere)
@@ -20,7 +25,6 @@ pub(super) fn paid(proof: Proof, event: Event, turn: &mut Turn) -> Phase {
             | Answer::NotPaid
             | Answer::NotFound
             | Answer::PayFailed
-            | Answer::Refunded
             | Answer::NeverSent(_)
             | Answer::Unknown(_) => Phase::Paid(proof),
         },
