@@ -6,7 +6,8 @@ use micropayd::terminal::remembered::{Common, read};
 /// The lines as they come.
 pub fn holds(data: &[u8]) {
     let terminal: micropayd::ids::TerminalId = "T01".parse().expect("a name");
-    let common = Common { terminal, subject: "subject".to_owned(), gateway: "wechat".to_owned() };
+    let common =
+        Common { terminal, subject: "subject".to_owned(), gateway: "wechat".to_owned(), prints: true };
     let memory = read(data, &common).expect("memory does not fail");
     let text = String::from_utf8_lossy(data);
     let mut ids: Vec<&str> = memory.sales.iter().map(|sale| sale.id.as_str()).collect();

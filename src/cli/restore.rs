@@ -11,6 +11,7 @@ use crate::cli::{Context, DONE, print, print_json};
 use crate::config::{self, Surroundings, Terminal};
 use crate::gateway::wechat;
 use crate::journal::{self, Restored, Settings};
+use crate::printer;
 use crate::terminal::remembered::{self, Common, Memory};
 
 /// Arguments of `restore`.
@@ -33,7 +34,10 @@ impl Restore {
             (None, None) => (terminal()?.state_dir, None),
             (dir, Some(log)) => {
                 let Terminal { id, subject, state_dir, .. } = terminal()?;
-                let common = Common { terminal: id, subject, gateway: wechat::NAME.to_owned() };
+                // What cannot be read of the printer is no reason to forget a receipt.
+                let prints = config::devices_of(&context.config_path())
+                    .map_or(true, |devices| devices.printer.kind != printer::Kind::None);
+                let common = Common { terminal: id, subject, gateway: wechat::NAME.to_owned(), prints };
                 (dir.unwrap_or(state_dir), Some(memory(&log, &common)?))
             }
         };

@@ -36,8 +36,10 @@ pub struct Remembered {
     pub attempts: u8,
     /// The attempt that was recorded as paid, and with what.
     pub paid: Option<(u8, Proof)>,
-    /// The newest receipt that the printer confirmed; 0 if none is known.
-    pub printed: u32,
+    /// Its latest receipt; *unconfirmed* also where one may come or have come out without a line in the log.
+    pub receipt: ReceiptState,
+    /// Which of its receipts that is, from 1; 0 where none is known to have been ordered.
+    pub copies: u32,
 }
 
 /// What was put back.
@@ -136,8 +138,8 @@ fn fresh(told: &Remembered) -> Sale {
         subject: told.subject.clone(),
         reference: told.reference.clone(),
         gateway: told.gateway.clone(),
-        receipt: receipt(told),
-        copies: copies(told),
+        receipt: told.receipt,
+        copies: told.copies,
         created_at: told.at,
         updated_at: recorded_at(told),
     }
@@ -147,7 +149,7 @@ fn fresh(told: &Remembered) -> Sale {
 fn gone_on(sale: &Sale, told: &Remembered) -> Sale {
     let payment = Payment { attempts: attempts(&sale.payment.attempts, told), ..sale.payment.clone() };
     let updated_at = sale.updated_at.max(recorded_at(told));
-    Sale { payment, receipt: receipt(told), copies: copies(told), updated_at, ..sale.clone() }
+    Sale { payment, receipt: told.receipt, copies: told.copies, updated_at, ..sale.clone() }
 }
 
 /// A paid sale counts on the day on which it was recorded as paid.
@@ -177,12 +179,4 @@ fn attempts(known: &[Attempt], told: &Remembered) -> Vec<Attempt> {
         Attempt { hint: known.and_then(|attempt| attempt.hint.clone()), phase, wake }
     };
     (1..=last).map(attempt).collect()
-}
-
-fn receipt(told: &Remembered) -> ReceiptState {
-    if told.paid.is_some() && told.printed > 0 { ReceiptState::Printed } else { ReceiptState::Unconfirmed }
-}
-
-fn copies(told: &Remembered) -> u32 {
-    if told.paid.is_some() { told.printed.max(1) } else { 0 }
 }

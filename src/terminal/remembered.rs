@@ -1,5 +1,5 @@
-//! Reads sales back out of the log, which is the journal's shadow: for a journal that has lost them. Never takes a line for
-//! what it may be; what it does not know is left out.
+//! Reads sales back out of the log, which is the journal's shadow: for a journal that has lost them. Never guesses:
+//! a line that is not wholly one of ours is passed over.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
@@ -7,6 +7,7 @@ use std::io::{self, BufRead, Read};
 use crate::ids::{ATTEMPTS_MAX, OrderNumber, SaleId, TerminalId};
 use crate::journal::Remembered;
 use crate::payment::{Proof, SalePhase};
+use crate::sale::ReceiptState;
 use crate::time::Timestamp;
 
 /// The longest line that is looked at in one piece; ours are shorter.
@@ -30,6 +31,8 @@ pub struct Common {
     pub subject: String,
     /// The gateway's name.
     pub gateway: String,
+    /// Whether receipts are printed at all.
+    pub prints: bool,
 }
 
 /// Reads the daemon's lines, as it wrote them or as `journalctl` shows them; all others are passed over.
@@ -120,6 +123,12 @@ impl Told {
             let payer_paid = amount.fen().checked_sub(coupon)?;
             Some((ordinal, Proof { gateway_txn, paid_at: paid_at.unwrap_or(at), payer_paid, coupon }))
         });
+        let (receipt, copies) = match (common.prints, &paid, self.printed) {
+            (_, Some(_), printed @ 1..) => (ReceiptState::Printed, printed),
+            (true, Some(_), 0) => (ReceiptState::Unconfirmed, 1),
+            (true, None, _) => (ReceiptState::Unconfirmed, 0),
+            (false, ..) => (ReceiptState::None, 0),
+        };
         Some(Remembered {
             number,
             amount,
@@ -129,7 +138,8 @@ impl Told {
             at,
             attempts: self.attempts,
             paid,
-            printed: self.printed,
+            receipt,
+            copies,
             id,
         })
     }
@@ -141,7 +151,7 @@ mod tests {
     use crate::ids::CodeHint;
     use crate::money::Amount;
     use crate::payment::{Answer, Asked, Event, Payment, Policy, Reason, Refusal, step};
-    use crate::sale::{ReceiptState, Sale};
+    use crate::sale::Sale;
     use crate::terminal::words;
 
     fn common() -> Common {
@@ -149,6 +159,7 @@ mod tests {
             terminal: "T01".parse().unwrap(),
             subject: "朝阳门店-消费".to_owned(),
             gateway: "wechat".to_owned(),
+            prints: true,
         }
     }
 
@@ -256,7 +267,13 @@ mod tests {
         assert_eq!(sale.at.rfc3339(), "2026-11-21T19:38:41.250+08:00");
         let (_, proof) = sale.paid.as_ref().unwrap();
         assert_eq!(proof.paid_at.rfc3339(), "2026-11-21T19:38:43.000+08:00");
-        assert_eq!((sale.reference.as_deref(), sale.printed), (None, 1));
+        assert_eq!((sale.reference.as_deref(), sale.receipt, sale.copies), (None, ReceiptState::Printed, 1));
+        // Without the printer's word it may be out; without a printer none is owed.
+        let (until_sending, _) = log.rsplit_once("10 ").unwrap();
+        let sale = &remembered(until_sending).sales[0];
+        assert_eq!((sale.receipt, sale.copies), (ReceiptState::Unconfirmed, 1));
+        let nothing = read(until_sending.as_bytes(), &Common { prints: false, ..common() }).unwrap();
+        assert_eq!((nothing.sales[0].receipt, nothing.sales[0].copies), (ReceiptState::None, 0));
     }
 
     #[test]

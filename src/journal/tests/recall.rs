@@ -14,7 +14,8 @@ fn told(shop: &Shop, id: &str, number: u64) -> Remembered {
         at: shop.now,
         attempts: 1,
         paid: None,
-        printed: 0,
+        receipt: ReceiptState::Unconfirmed,
+        copies: 0,
     }
 }
 
@@ -41,8 +42,18 @@ fn a_lost_sale_is_open_again_under_each_of_its_order_numbers() {
     let (shop, open) = lost();
     let remembered = [
         Remembered { attempts: 3, ..told(&shop, open.id.as_str(), 2) },
-        Remembered { paid: Some((1, proof(&shop))), printed: 2, ..told(&shop, "T01261121000003000003", 3) },
-        Remembered { paid: Some((2, proof(&shop))), attempts: 2, ..told(&shop, "T01261121000004000004", 4) },
+        Remembered {
+            paid: Some((1, proof(&shop))),
+            receipt: ReceiptState::Printed,
+            copies: 2,
+            ..told(&shop, "T01261121000003000003", 3)
+        },
+        Remembered {
+            paid: Some((2, proof(&shop))),
+            attempts: 2,
+            copies: 1,
+            ..told(&shop, "T01261121000004000004", 4)
+        },
     ];
     let restored = restore(&shop.settings(), &remembered).unwrap();
     assert_eq!(restored.recalled, Recalled { paid: 2, asked: 1 });
