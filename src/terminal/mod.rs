@@ -14,6 +14,7 @@ mod words;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -102,9 +103,16 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
     let mut desk = Desk::start(setup, opened, http.certificate_expiry(), clock.now())?;
 
     let torn = desk.left_a_receipt_unfinished();
-    let printer = parts.printer.map(|settings| Printer::start(settings, torn, inbox.clone())).transpose()?;
-    let display = parts.display.map(|settings| Display::start(settings, inbox.clone())).transpose()?;
-    let sounds = parts.sounds.map(Sounds::start).transpose()?;
+    let no_thread = |whose| {
+        format!(
+            "the {whose} gets no thread of its own\nhelp: look for what uses up the machine's threads, or raise TasksMax="
+        )
+    };
+    let printer = parts.printer.map(|settings| Printer::start(settings, torn, inbox.clone()));
+    let printer = printer.transpose().with_context(|| no_thread("printer"))?;
+    let display = parts.display.map(|settings| Display::start(settings, inbox.clone()));
+    let display = display.transpose().with_context(|| no_thread("display"))?;
+    let sounds = parts.sounds.map(Sounds::start).transpose().with_context(|| no_thread("sounds"))?;
     // Scanners that wait to be told read while a sale waits for a code.
     let (wants_code, wanted) = watch::channel(false);
     for settings in parts.scanners {
