@@ -198,8 +198,8 @@ impl Fields {
                 let fen = number.as_u64().and_then(|fen| u32::try_from(fen).ok());
                 match fen.and_then(|fen| Amount::from_fen(fen).ok()) {
                     Some(amount) => return Ok(amount),
-                    // A long number may be a payment code in the wrong place.
-                    None if number.to_string().len() > 12 => "a number that is too long".to_owned(),
+                    // A long number may be a payment code in the wrong place, or the most of one.
+                    None if number.to_string().len() > 9 => "a number that is too long".to_owned(),
                     None => number.to_string(),
                 }
             }
