@@ -91,3 +91,35 @@ pub fn create(path: &Path) -> Result<(), JournalError> {
     let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
     made.map(|_| ()).map_err(|error| io(path, &error))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_failed_call_is_told_from_a_full_disk_and_says_what_to_do() {
+        let of = |kind| io(Path::new("journal.db"), &Error::from(kind));
+        for full in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+            assert!(matches!(of(full), JournalError::Full { .. }), "{full:?}");
+        }
+        let read_only = of(ErrorKind::ReadOnlyFilesystem).to_string();
+        assert!(read_only.contains("\nhelp: leave state_dir out"), "{read_only}");
+        let other = of(ErrorKind::TimedOut);
+        assert!(matches!(&other, JournalError::Failed { what, .. } if !what.contains("help")), "{other}");
+    }
+
+    #[test]
+    fn only_what_wrote_nothing_is_harmless() {
+        let sql = |code| Fault::Sql(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None));
+        use rusqlite::ffi::{SQLITE_BUSY, SQLITE_CONSTRAINT, SQLITE_FULL, SQLITE_IOERR, SQLITE_LOCKED};
+        for code in [SQLITE_BUSY, SQLITE_LOCKED, SQLITE_CONSTRAINT] {
+            assert!(sql(code).is_harmless(), "{code}");
+        }
+        for code in [SQLITE_IOERR, SQLITE_FULL] {
+            assert!(!sql(code).is_harmless(), "{code}");
+        }
+        assert!(!Fault::Damage(String::new()).is_harmless() && Fault::Refused(String::new()).is_harmless());
+    }
+}

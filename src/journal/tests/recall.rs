@@ -122,6 +122,18 @@ fn a_sale_of_the_copy_goes_on_where_the_log_says_that_it_did() {
 }
 
 #[test]
+fn a_sale_that_is_over_stays_as_the_journal_has_it() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let over = shop.sell(&mut journal, 1250);
+    journal.close().unwrap();
+    let told = Remembered { attempts: 2, ..told(&shop, over.id.as_str(), 1) };
+    let restored = restore(&shop.settings(), &[told]).unwrap();
+    assert_eq!(restored.recalled, Recalled::default());
+    assert_eq!(shop.open().journal.records().sale(&over.id).unwrap(), Some(over));
+}
+
+#[test]
 fn what_may_have_been_printed_in_lost_steps_says_so() {
     let mut shop = Shop::new();
     let mut journal = shop.open().journal;
