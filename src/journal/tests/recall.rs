@@ -122,6 +122,31 @@ fn a_sale_of_the_copy_goes_on_where_the_log_says_that_it_did() {
 }
 
 #[test]
+fn a_number_that_another_sale_has_by_now_is_not_taken_twice() {
+    let (mut shop, open) = lost();
+    restore(&shop.settings(), &[]).unwrap();
+    // Without a witness numbers begin anew.
+    let mut journal = shop.open().journal;
+    let new = shop.sell(&mut journal, 7);
+    journal.close().unwrap();
+    let paid = Some((1, proof(&shop)));
+    let remembered = [
+        Remembered { paid: paid.clone(), copies: 1, ..told(&shop, "T01261121000001000009", 1) },
+        Remembered { paid, copies: 1, ..told(&shop, open.id.as_str(), 2) },
+    ];
+    let restored = restore(&shop.settings(), &remembered).unwrap();
+    assert_eq!(restored.recalled, Recalled { paid: 2, asked: 0 });
+    verify_all(&shop.settings()).unwrap();
+    let opened = shop.open();
+    let jobs: Vec<_> = opened.jobs.iter().map(|job| (job.job, job.sale.as_str())).collect();
+    assert_eq!(jobs, [(2, "T01261121000001000009"), (3, open.id.as_str())], "the first is the new sale's");
+    let mut journal = opened.journal;
+    assert_eq!(journal.records().sale(&new.id).unwrap(), Some(new));
+    let next = journal.name_sale(shop.now.day()).unwrap();
+    assert!(next.as_str()[9..].starts_with("000004"), "{next}");
+}
+
+#[test]
 fn a_sale_that_is_over_stays_as_the_journal_has_it() {
     let mut shop = Shop::new();
     let mut journal = shop.open().journal;
