@@ -108,9 +108,19 @@ fn a_sale_of_the_copy_goes_on_where_the_log_says_that_it_did() {
         for (file, bytes) in early {
             std::fs::write(file, bytes).unwrap();
         }
+        shop.now = shop.now + Duration::from_secs(30);
         let paid = paid.then(|| (2, proof(&shop)));
         let recorded = paid.is_some();
-        let told = Remembered { attempts: 2, paid, ..told(&shop, open.id.as_str(), 1) };
+        let (receipt, copies) =
+            if recorded { (ReceiptState::Printed, 1) } else { (ReceiptState::Unconfirmed, 0) };
+        let told = Remembered {
+            at: open.created_at,
+            attempts: 2,
+            paid,
+            receipt,
+            copies,
+            ..told(&shop, open.id.as_str(), 1)
+        };
         let restored = restore(&shop.settings(), &[told]).unwrap();
         assert_eq!((restored.newest, restored.seen), (2, 3));
         let counts = Recalled { paid: recorded.into(), asked: (!recorded).into() };
@@ -118,6 +128,9 @@ fn a_sale_of_the_copy_goes_on_where_the_log_says_that_it_did() {
         let opened = shop.open();
         let phases: Vec<_> = opened.open[0].payment.attempts.iter().map(|a| a.phase.label()).collect();
         assert_eq!(phases, ["refused", if recorded { "paid" } else { "armed" }]);
+        let sale = &opened.open[0];
+        assert_eq!((sale.receipt, sale.copies), (receipt, copies));
+        assert_eq!(sale.updated_at, if recorded { shop.now } else { open.updated_at });
     }
 }
 
