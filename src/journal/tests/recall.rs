@@ -129,6 +129,8 @@ fn a_sale_of_the_copy_goes_on_where_the_log_says_that_it_did() {
         let phases: Vec<_> = opened.open[0].payment.attempts.iter().map(|a| a.phase.label()).collect();
         assert_eq!(phases, ["refused", if recorded { "paid" } else { "armed" }]);
         let sale = &opened.open[0];
+        let hints: Vec<_> = sale.payment.attempts.iter().map(|attempt| attempt.hint.clone()).collect();
+        assert_eq!(hints, [CodeHint::from_digits("8406"), None]);
         assert_eq!((sale.receipt, sale.copies), (receipt, copies));
         assert_eq!(sale.updated_at, if recorded { shop.now } else { open.updated_at });
     }
