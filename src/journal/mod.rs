@@ -57,6 +57,7 @@ pub use recall::{Recalled, Remembered};
 pub use records::read_only;
 pub use reserve::Room;
 pub use restore::{Restored, restore};
+pub use rows::UNCONFIRMED_AMONG;
 pub use writer::Journal;
 
 use crate::ids::SaleId;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::ids::SaleId;
 use crate::input::{Device, DeviceKind, JobId, Obligation, ObligationKind};
 use crate::input::{PrintOutcome, Printed, Refused};
-use crate::journal::{Durability, JobChange, JournalError, PendingJob};
+use crate::journal::{Durability, JobChange, JournalError, PendingJob, UNCONFIRMED_AMONG};
 use crate::printer::Job;
 use crate::receipt::{Copy, Receipt};
 use crate::sale::{ReceiptState, Sale};
@@ -25,6 +25,7 @@ const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
 #[derive(Default)]
 pub struct Jobs {
     pending: VecDeque<PendingJob>,
+    newest: JobId,
     in_hand: Option<JobId>,
     not_before: Option<Timestamp>,
     /// Tries in a row that the printer did not start.
@@ -50,6 +51,21 @@ impl Jobs {
     /// All of them, oldest first.
     pub fn all(&self) -> impl Iterator<Item = &PendingJob> {
         self.pending.iter()
+    }
+
+    /// A job has this state now. What is done is forgotten. So is what ended unconfirmed before the newest
+    /// [`UNCONFIRMED_AMONG`], as after a start: a printer that never confirms must not make this list grow for years.
+    fn turn(&mut self, job: JobId, state: ReceiptState, marked: bool) {
+        if let Some(pending) = self.get(job) {
+            (pending.state, pending.marked) = (state, marked);
+        }
+        self.newest = self.newest.max(job);
+        let newest = self.newest;
+        self.pending.retain(|pending| match pending.state {
+            ReceiptState::Printed | ReceiptState::None => false,
+            ReceiptState::Unconfirmed => pending.job + UNCONFIRMED_AMONG.unsigned_abs() > newest,
+            ReceiptState::Queued | ReceiptState::Sending | ReceiptState::Failed => true,
+        });
     }
 
     fn get(&mut self, job: JobId) -> Option<&mut PendingJob> {
@@ -211,19 +227,7 @@ impl Desk {
         };
         let change = JobChange { job: Some(job), state, marked };
         self.append(&event, &sale, Some(change), Durability::ProcessEnd, now)?;
-        match state {
-            ReceiptState::Printed | ReceiptState::None => {
-                self.jobs.pending.retain(|pending| pending.job != job)
-            }
-            ReceiptState::Queued
-            | ReceiptState::Sending
-            | ReceiptState::Unconfirmed
-            | ReceiptState::Failed => {
-                if let Some(pending) = self.jobs.get(job) {
-                    (pending.state, pending.marked) = (state, marked);
-                }
-            }
-        }
+        self.jobs.turn(job, state, marked);
         self.hold(sale);
         Ok(())
     }
@@ -268,4 +272,34 @@ fn receipt(sale: &Sale, facts: &Facts, number: u32, marked: bool) -> Option<Rece
         },
         sandbox: facts.sandbox,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printer_that_never_confirms_does_not_make_the_list_grow() {
+        let mut jobs = Jobs::default();
+        for job in 1..=1000 {
+            jobs.pending.push_back(PendingJob {
+                job,
+                sale: "T01261121000001000001".parse().unwrap(),
+                state: ReceiptState::Queued,
+                marked: false,
+                number: 1,
+                since: Timestamp(0),
+            });
+            jobs.turn(job, ReceiptState::Sending, false);
+            // Every hundredth did not come out whole: somebody has to see to it however long it takes.
+            let end = if job % 100 == 0 { ReceiptState::Failed } else { ReceiptState::Unconfirmed };
+            jobs.turn(job, end, false);
+        }
+        let in_state = |state| jobs.all().filter(move |job| job.state == state).map(|job| job.job);
+        let unconfirmed: Vec<_> = in_state(ReceiptState::Unconfirmed).collect();
+        assert_eq!((unconfirmed.len(), unconfirmed[0], unconfirmed[98]), (99, 901, 999));
+        assert_eq!(in_state(ReceiptState::Failed).count(), 10);
+        jobs.turn(999, ReceiptState::Printed, true);
+        assert!(jobs.all().all(|job| job.job != 999), "what is done is forgotten");
+    }
 }
