@@ -18,8 +18,8 @@ const SLICE: u64 = 256 << 10;
 /// Sales are taken again when this much is free beyond the reserve: else the next one fills the disk again.
 const MARGIN: u64 = 4 << 20;
 
-/// Below this share of blocks or of inodes somebody should make room, long before sales are refused.
-const LEFT_MIN: f64 = 0.1;
+/// With less than one in so many blocks or inodes left somebody should make room, long before sales are refused.
+const SHARE_MIN: u64 = 10;
 
 /// What is left on a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,20 +36,30 @@ impl Room {
     /// Looks at the disk that `dir` is on.
     pub fn of(dir: &Path) -> io::Result<Self> {
         let about = rustix::fs::statvfs(dir)?;
-        #[allow(clippy::cast_precision_loss, reason = "a share of a disk needs no more than 52 bits")]
-        let is_short = |left: u64, all: u64| all > 0 && (left as f64) < LEFT_MIN * all as f64;
-        Ok(Self {
-            left: about.f_bavail.saturating_mul(about.f_frsize),
-            short_of_blocks: is_short(about.f_bavail, about.f_blocks),
-            // Some file systems (btrfs) count no inodes and say 0 of 0.
-            short_of_inodes: is_short(about.f_favail, about.f_files),
-        })
+        let (blocks, inodes) = ((about.f_bavail, about.f_blocks), (about.f_favail, about.f_files));
+        Ok(Self::with(about.f_frsize, blocks, inodes))
+    }
+
+    /// With blocks of this size: how many of them, and of the inodes, are left of how many.
+    fn with(size: u64, blocks: (u64, u64), inodes: (u64, u64)) -> Self {
+        // Some file systems (btrfs) count no inodes and say 0 of 0.
+        let is_short = |(left, all): (u64, u64)| all > 0 && left < all / SHARE_MIN;
+        Self {
+            left: blocks.0.saturating_mul(size),
+            short_of_blocks: is_short(blocks),
+            short_of_inodes: is_short(inodes),
+        }
     }
 
     /// Whether somebody should make room.
     pub fn is_short(&self) -> bool {
         self.short_of_blocks || self.short_of_inodes
     }
+}
+
+/// Whether sales can be taken again with so much free beside what of the reserve is still held.
+fn is_enough(free: u64, held: u64) -> bool {
+    free.saturating_add(held) >= SIZE + MARGIN
 }
 
 /// Whether space was ever set aside in `dir`: then there was a journal.
@@ -98,7 +108,7 @@ impl Reserve {
         let Ok(Room { left: free, .. }) = Room::of(dir) else { return };
         if self.low {
             let held = std::fs::metadata(&self.path).map_or(0, |file| file.len());
-            self.low = free + held < SIZE + MARGIN || (!self.is_whole() && self.fill().is_err());
+            self.low = !is_enough(free, held) || (!self.is_whole() && self.fill().is_err());
         } else {
             self.low = free < SLICE;
         }
@@ -118,5 +128,29 @@ impl Reserve {
             }
             other => Ok(other?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_nearly_full_below_a_tenth_of_blocks_or_inodes() {
+        let room = Room::with(4096, (10, 100), (10, 100));
+        assert_eq!(room, Room { left: 40_960, short_of_blocks: false, short_of_inodes: false });
+        assert!(!room.is_short());
+        let blocks = Room::with(4096, (9, 100), (10, 100));
+        assert!(blocks.short_of_blocks && !blocks.short_of_inodes && blocks.is_short());
+        let inodes = Room::with(4096, (10, 100), (9, 100));
+        assert!(!inodes.short_of_blocks && inodes.short_of_inodes && inodes.is_short());
+        assert!(!Room::with(4096, (10, 100), (0, 0)).is_short(), "a file system that counts no inodes");
+    }
+
+    #[test]
+    fn sales_are_taken_again_with_eight_mib_free_or_held() {
+        const MIB: u64 = 1 << 20;
+        assert!(is_enough(8 * MIB, 0) && is_enough(4 * MIB, 4 * MIB));
+        assert!(!is_enough(8 * MIB - 1, 0) && !is_enough(4 * MIB, 4 * MIB - 1));
     }
 }

@@ -196,8 +196,14 @@ fn what_may_have_been_printed_in_lost_steps_says_so() {
     kill(opened.journal);
 
     // Where nothing is missing nothing is doubted.
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let open = shop.begin(&mut journal, 2);
+    journal.close().unwrap();
     let whole = restore(&shop.settings(), &[]).unwrap();
     assert_eq!(whole.newest, whole.seen);
+    let opened = shop.open();
+    assert_eq!((opened.open, opened.unsynced_lost), (vec![open], false));
 }
 
 #[test]
