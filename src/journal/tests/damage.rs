@@ -58,6 +58,18 @@ fn a_whole_journal_verifies_also_beside_its_owner() {
 }
 
 #[test]
+fn a_life_that_leads_to_another_sale_or_nowhere_is_not_told() {
+    for (prev, told) in [(9, true), (2, false), (10, false)] {
+        let shop = closed();
+        tamper(&shop, &format!("UPDATE step SET prev = {prev} WHERE seq = 10"));
+        let records = read_only(&shop.settings()).unwrap();
+        let conn = Connection::open(shop.file("journal.db")).unwrap();
+        let id: String = conn.query_row("SELECT id FROM sale WHERE last = 10", [], |row| row.get(0)).unwrap();
+        assert_eq!(records.life(&id.parse().unwrap()).is_ok(), told, "{prev}");
+    }
+}
+
+#[test]
 fn receipts_that_were_printed_again_verify_too() {
     let mut shop = Shop::new();
     let mut journal = shop.open().journal;
