@@ -17,9 +17,9 @@ pub fn holds(data: &[u8]) {
         let mut opened = text.lines().filter(|line| line.contains(sale.id.as_str()));
         let amount = sale.amount.fen();
         let is_its = |line: &str| {
-            let words = line.split_whitespace().skip_while(|word| *word != "opened").nth(1);
-            words
-                .is_some_and(|word| word.parse::<micropayd::money::Amount>().is_ok_and(|a| a.fen() == amount))
+            let amounts = line.split(" opened ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+            let mut amounts = amounts.filter_map(|word| word.parse::<micropayd::money::Amount>().ok());
+            amounts.any(|told| told.fen() == amount)
         };
         assert!(opened.any(is_its), "{} was opened with another amount", sale.id);
         assert!((1..=micropayd::ids::ATTEMPTS_MAX).contains(&sale.attempts));
