@@ -119,7 +119,11 @@ impl Line {
         assert!(first >= self.used, "a digit is used twice");
         self.used = last + 1;
         let before = &self.items[..first];
-        let aim = matches!(before, [.., Item::Byte(b']'), Item::Byte(letter), Item::Byte(modifier)]
+        // An identifier may have silences in it like everything else of a frame. If its last character was lost, the
+        // first digit stands for it: no rule about bytes can tell.
+        let mut said = before.iter().rev().filter(|item| !matches!(item, Item::Silence(_)));
+        let aim = matches!((said.next(), said.next(), said.next()),
+            (Some(Item::Byte(modifier)), Some(Item::Byte(letter)), Some(Item::Byte(b']')))
             if letter.is_ascii_alphabetic() && modifier.is_ascii_alphanumeric());
         let cut = matches!(before.last(), Some(Item::Byte(byte)) if byte.is_ascii_digit());
         assert!(aim || !cut, "a part of a longer number is taken for a code");

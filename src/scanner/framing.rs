@@ -2,7 +2,7 @@
 //! code, two codes run together, or a code's digits into anything but the code itself.
 //!
 //! A frame ends at an ending character (CR, LF, TAB, NUL, ETX) or, for a scanner that sends none, at a gap. A gap
-//! proves less than a character, because a line can pause in the middle of a code. So three rules hold:
+//! proves less than a character, because a line can pause in the middle of a code. So these rules hold:
 //!
 //! - [`End::Auto`] takes a gap for an end only until this scanner has shown an ending character, and only for exactly
 //!   18 digits. What is left of the risk: the first 18 digits of a longer number, cut by a pause right there. Such a
@@ -10,6 +10,9 @@
 //!   character removes the risk.
 //! - A frame with a pause inside, or after one that broke off, is taken only if it has exactly 18 digits: what is left
 //!   of a scan makes a longer number with the next code, and a shorter one alone.
+//! - An AIM identifier is taken off before the digits are counted. If the line lost its last character, the first digit
+//!   stands for that one: a code of 18 digits then has 17 and is refused by the gateway's rule, but a number of 19 that
+//!   goes on like a code would have 18. A scanner that needs no identifiers should send none.
 //! - After a refused fragment that ended at a gap, or a part that was lost, what follows without a rest is its tail.
 
 use std::time::Duration;
