@@ -141,6 +141,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_whole_copies_of_days_are_copies() {
+        let state = tempfile::tempdir().unwrap();
+        let journal = state.path().join("journal.db");
+        std::fs::create_dir(dir(&journal)).unwrap();
+        let names = [
+            "journal-2026-11-20.db",
+            "journal-2026-11-21.db",
+            "journal-2026-11-22.new",
+            "before-schema-2.db",
+        ];
+        for name in names {
+            std::fs::write(dir(&journal).join(name), "").unwrap();
+        }
+        let found: Vec<_> =
+            copies(&journal).iter().map(|copy| copy.file_name().unwrap().to_owned()).collect();
+        assert_eq!(found, ["journal-2026-11-21.db", "journal-2026-11-20.db"], "the newest first");
+    }
+
+    #[test]
     fn a_copy_leaves_room_for_sales() {
         const MIB: u64 = 1 << 20;
         assert!(is_enough(264 * MIB, 100 * MIB) && !is_enough(264 * MIB - 1, 100 * MIB));
