@@ -25,10 +25,10 @@
 //! ([`Durability::ProcessEnd`]) can be lost in a power cut by their nature; [`Opened::unsynced_lost`] says when.
 //!
 //! **What is done about it.** Nothing by itself: a damaged journal refuses to open and is left as it is. [`restore()`] is a
-//! person's act; it builds the journal from the newest copy that is whole, from the rows that still follow, and from what the
-//! log [remembers](Remembered), and keeps the damaged files. After a write or a sync has failed once nothing more is written until the next start, since a
-//! later success would say nothing about the earlier rows. A full disk is no failure: what was begun is concluded in
-//! space set aside, and sales are taken again when there is room.
+//! person's act; it builds the journal from the newest copy that is whole, from the rows that still follow, and from what
+//! the log [remembers](Remembered), and keeps the damaged files. After a write or a sync has failed once nothing more is
+//! written until the next start, since a later success would say nothing about the earlier rows. A full disk is no
+//! failure: what was begun is concluded in space set aside, and sales are taken again when there is room.
 
 use std::path::PathBuf;
 
