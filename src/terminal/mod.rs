@@ -120,16 +120,17 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
     }
     let door = api::Door::open(&parts.api).await?;
     let serving = tokio::spawn(door.serve(api::router(shop), stop));
-    let mut shell = Shell { gateway, http, printer, display, sounds, audience, inbox, notices };
+    let mut shell =
+        Shell { gateway, http, printer, display, sounds, audience, inbox, notices, turns: shell::turns() };
     let mut service = Service::of_process();
-    shell.carry_out(desk.take_acts());
+    shell.carry_out(desk.take_acts(), desk.in_hand.as_ref());
     service.ready(&desk.summary());
 
     let mut quiet_since = Instant::now();
     let mut upkeep_done = false;
     loop {
         desk.tick(clock.now());
-        shell.carry_out(desk.take_acts());
+        shell.carry_out(desk.take_acts(), desk.in_hand.as_ref());
         wants_code.send_if_modified(|was| std::mem::replace(was, desk.awaits_code()) != *was);
         service.alive();
         service.status(&desk.summary());
@@ -159,7 +160,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
             // A question changes nothing: whoever asks every second how it is must not put the upkeep off for ever.
             let only_asks = matches!(input, Input::Command(Command::Status(_)));
             desk.handle(input, clock.now());
-            shell.carry_out(desk.take_acts());
+            shell.carry_out(desk.take_acts(), desk.in_hand.as_ref());
             if !only_asks {
                 (quiet_since, upkeep_done) = (Instant::now(), false);
             }

@@ -1,18 +1,30 @@
 //! Carries out what the desk decides: requests in tasks of their own, jobs to the printer, notices to
-//! listeners, to the customer's display and to the cashier's ear.
+//! listeners, to the customer's display and to the cashier's ear. No question of yesterday's may hold up today's customer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::timeout;
 
 use crate::display::Display;
 use crate::gateway::http::Http;
 use crate::gateway::{Call, Gateway, Outcome};
+use crate::ids::SaleId;
 use crate::input::{Inbox, Input, Notice, Notices, PrintOutcome, Printed};
+use crate::payment::Cause;
 use crate::printer::{Job, Printer};
 use crate::sounds::Sounds;
 use crate::terminal::audience::Audience;
 use crate::terminal::desk::Act;
+
+/// Requests under way about sales that are no longer in hand. After a restoration hundreds may be open: asked about all
+/// at once, they would take a connection each, and a gateway that counts requests would answer none.
+const BEHIND: usize = 8;
+/// How long such a request waits for its turn. It and the call together stay below `Policy::answer_within`, which leaves
+/// a call 10 s more than the transport may take.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// The doors that effects leave by.
 pub(super) struct Shell {
@@ -24,24 +36,32 @@ pub(super) struct Shell {
     pub audience: Audience,
     pub inbox: Inbox,
     pub notices: Notices,
+    pub turns: Arc<Semaphore>,
+}
+
+/// The turns of what runs behind the sale in hand.
+pub(super) fn turns() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(BEHIND))
 }
 
 impl Shell {
-    /// Starts each act; waits for none.
-    pub fn carry_out(&mut self, acts: Vec<Act>) {
+    /// Starts each act; waits for none. What is about the sale in hand waits for no other.
+    pub fn carry_out(&mut self, acts: Vec<Act>, in_hand: Option<&SaleId>) {
         for act in acts {
             match act {
                 Act::Pay(id, n, order, code) => {
                     let call = self.gateway.pay(&order, code);
-                    self.call(call, move |answer| Input::Answered(id, n, answer));
+                    self.call(call, false, move |answer| Input::Answered(id, n, answer));
                 }
                 Act::Query(id, n, order, number) => {
                     let call = self.gateway.query(&order);
-                    self.call(call, move |answer| Input::Queried(id, n, number, answer));
+                    let behind = in_hand != Some(&id);
+                    self.call(call, behind, move |answer| Input::Queried(id, n, number, answer));
                 }
                 Act::Reverse(id, n, order) => {
                     let call = self.gateway.reverse(&order);
-                    self.call(call, move |answer| Input::Reversed(id, n, answer));
+                    let behind = in_hand != Some(&id);
+                    self.call(call, behind, move |answer| Input::Reversed(id, n, answer));
                 }
                 Act::Warm => {
                     let http = Arc::clone(&self.http);
@@ -53,11 +73,24 @@ impl Shell {
         }
     }
 
-    /// A request lives in its own task, whoever asked for it; its outcome comes back as an input.
-    fn call<A: Outcome>(&self, call: Call<A>, report: impl FnOnce(A) -> Input + Send + 'static) {
-        let (http, inbox) = (Arc::clone(&self.http), self.inbox.clone());
+    /// A request lives in its own task, whoever asked for it; its outcome comes back as an input. One that runs `behind`
+    /// takes turns; what gets none was never sent, and the machine asks again.
+    fn call<A: Outcome>(
+        &self,
+        call: Call<A>,
+        behind: bool,
+        report: impl FnOnce(A) -> Input + Send + 'static,
+    ) {
+        let (http, inbox, turns) = (Arc::clone(&self.http), self.inbox.clone(), Arc::clone(&self.turns));
         tokio::spawn(async move {
-            let outcome = http.call(call).await;
+            let outcome = if behind {
+                match timeout(TURN_WITHIN, turns.acquire()).await {
+                    Ok(_turn) => http.call(call).await,
+                    Err(_) => A::never_sent(Cause::Connect),
+                }
+            } else {
+                http.call(call).await
+            };
             // The loop is gone only when the process ends; what is open then is asked about at the next start.
             let _ = inbox.send(report(outcome)).await;
         });

@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 
 use rustix::process::Signal;
 
@@ -132,7 +134,7 @@ fn a_damaged_journal_is_said_in_a_sentence_and_restored_with_what_is_open() {
             ["journal.db", LOG[0], "witness"].map(|name| std::fs::read(state.join(name)).unwrap_or_default())
         };
         let before = files();
-        let refused = rig.command().stderr(std::process::Stdio::piped()).output().unwrap();
+        let refused = rig.command().stderr(Stdio::piped()).output().unwrap();
         // The units do not start it again on this one.
         assert_eq!(refused.status.code(), Some(65), "{}", err(&refused));
         assert!(err(&refused).contains(said), "expected {said}, got {}", err(&refused));
@@ -170,7 +172,7 @@ fn what_a_lost_journal_held_is_put_back_from_the_log_and_asked_of_the_gateway() 
     // The gateway has taken this one's money, and nobody here has heard of it.
     rig.weather(r#"[{"api":"micropay","fault":"lost_after"},{"api":"orderquery","fault":"lost_before","times":100000}]"#);
     let mut asked = rig.shell(&["pay", "7.00", "--reference", "POS-3", "--code", &rig.code("pay", 0.0)]);
-    let asked = asked.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
+    let asked = asked.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut asked = Process(asked.unwrap());
     wait(&rig, "query: not known");
     rig.signal(Signal::KILL);
@@ -179,7 +181,7 @@ fn what_a_lost_journal_held_is_put_back_from_the_log_and_asked_of_the_gateway() 
     rig.fair();
     let state = rig.path("state");
     remove(&state, &["journal.db", "journal.db-wal", "journal.db-shm", "witness"]);
-    let refused = rig.command().stderr(std::process::Stdio::piped()).output().unwrap();
+    let refused = rig.command().stderr(Stdio::piped()).output().unwrap();
     assert_eq!(refused.status.code(), Some(65), "{}", err(&refused));
 
     let (config, log) = (rig.path("c.toml"), rig.path("log"));
@@ -220,6 +222,92 @@ fn what_a_lost_journal_held_is_put_back_from_the_log_and_asked_of_the_gateway() 
     assert!(!marked(before) && marked(after), "{}", String::from_utf8_lossy(&paper));
     let report = rig.json(&["report"]);
     assert_eq!((&report["paid_count"], &report["paid"]), (&2.into(), &1950.into()), "{report}");
+}
+
+/// A gateway that takes every request and answers none: how many of it are open at once, and which it was asked.
+#[derive(Default)]
+struct Mute {
+    open: usize,
+    most: usize,
+    requests: Vec<String>,
+}
+
+fn mute_gateway() -> (String, Arc<Mutex<Mute>>) {
+    let gateway = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", gateway.local_addr().unwrap());
+    let mute = Arc::new(Mutex::new(Mute::default()));
+    let heard = Arc::clone(&mute);
+    std::thread::spawn(move || {
+        for way in gateway.incoming() {
+            let (mut way, heard) = (way.unwrap(), Arc::clone(&heard));
+            std::thread::spawn(move || {
+                let mut bytes = [0; 64 * 1024];
+                let read = way.read(&mut bytes).unwrap_or(0);
+                if read == 0 {
+                    return;
+                }
+                {
+                    let mut mute = heard.lock().unwrap();
+                    mute.requests.push(String::from_utf8_lossy(&bytes[..read]).into_owned());
+                    mute.open += 1;
+                    mute.most = mute.most.max(mute.open);
+                }
+                while way.read(&mut bytes).is_ok_and(|read| read > 0) {}
+                heard.lock().unwrap().open -= 1;
+            });
+        }
+    });
+    (url, mute)
+}
+
+/// After a restoration there may be hundreds of orders to ask about, and the gateway may say nothing.
+#[test]
+fn what_is_open_takes_turns_and_the_next_customer_waits_for_none_of_it() {
+    const OPEN: usize = 40;
+    let (url, mute) = mute_gateway();
+    let mut rig = Rig::new();
+    rig.configure(&rig.of_gateway("base_url"), &url);
+    rig.configure("[policy]\n", "[policy]\ngive_up_after = \"1s\"\n");
+    rig.configure("key\"\nbase", "key\"\nconnect_timeout = \"1s\"\nrequest_timeout = \"2s\"\nbase");
+    let opened = |n: usize| {
+        format!(
+            "2026-11-28T16:40:00Z  INFO {n} T01261128{n:06}AAAAAA opened 0.05 reference R{n} -> awaiting_code\n"
+        )
+    };
+    std::fs::write(rig.path("old.log"), (0..OPEN).map(opened).collect::<String>()).unwrap();
+    let path = |name: &str| rig.path(name).to_str().unwrap().to_owned();
+    let restored = rig.run(&[
+        "restore",
+        "--config",
+        &path("c.toml"),
+        "--state-dir",
+        &path("state"),
+        "--log",
+        &path("old.log"),
+    ]);
+    assert!(out(&restored).contains(&format!("{OPEN} about which")), "{}{}", out(&restored), err(&restored));
+    rig.start();
+
+    let asked_for =
+        |what: &str| mute.lock().unwrap().requests.iter().filter(|one| one.contains(what)).count();
+    let until = std::time::Instant::now() + crate::rig::PATIENCE;
+    let wait = |what: &dyn Fn() -> bool| {
+        while !what() {
+            assert!(std::time::Instant::now() < until, "{}", rig.log());
+            std::thread::yield_now();
+        }
+    };
+    wait(&|| mute.lock().unwrap().open == 8);
+    // The youngest of them was in hand when the power went; it leaves the lane when it is given up.
+    wait(&|| rig.log().lines().any(|line| line.contains("000039AAAAAA") && line.ends_with("-> reversing")));
+    let mut pay = rig.shell(&["pay", "7.00", "--code", &rig.code("pay", 0.0)]);
+    let _paying = Process(pay.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    wait(&|| asked_for("/pay/micropay") == 1);
+    assert!(asked_for("/pay/orderquery") < OPEN, "the customer came before the last of the old orders");
+    wait(&|| mute.lock().unwrap().requests.len() > OPEN);
+    // Eight, and what is about a sale in hand; here an end may be seen after the next beginning.
+    let most = mute.lock().unwrap().most;
+    assert!(most < OPEN / 2, "{most} at once");
 }
 
 /// Waits until the log says this.
