@@ -169,6 +169,49 @@ proptest! {
     }
 }
 
+/// A sale that is paid under this number of the gateway.
+fn paid_under(number: &str) -> Sale {
+    let at = Timestamp(1_795_233_600_000);
+    let mut payment = Payment::new(Amount::from_fen(1250).unwrap(), true, at, &Policy::default());
+    let proof = Proof { gateway_txn: number.to_owned(), paid_at: at, payer_paid: 1250, coupon: 0 };
+    payment.attempts = vec![Attempt { phase: Phase::Paid(proof), hint: None, wake: None }];
+    Sale {
+        id: "T01261121000042ABCDEF".parse().unwrap(),
+        payment,
+        subject: "朝阳".to_owned(),
+        reference: None,
+        gateway: "wechat".to_owned(),
+        receipt: ReceiptState::None,
+        copies: 0,
+        created_at: at,
+        updated_at: at,
+    }
+}
+
+#[test]
+fn only_names_are_abbreviated_and_only_where_that_saves_something() {
+    let short = |number: &str, event: &str| abbreviate(event, &paid_under(number));
+    let number = "4200002671202611210123456789";
+    let event = format!("T01261121000042ABCDEF pay: paid {number} -> paid");
+    assert_eq!(short(number, &event).as_deref(), Some("\u{1} pay: paid \u{2} -> paid"));
+    assert_eq!(short("123456789", "paid 123456789").as_deref(), Some("paid \u{2}"));
+    // So short a number may be a part of anything.
+    assert_eq!(short("12345678", "paid 12345678"), None);
+    assert_eq!(short(number, "cancelled"), None);
+}
+
+#[test]
+fn a_number_has_one_form() {
+    let at = Timestamp(1_795_233_600_000);
+    let mut bytes = encode(at, &paid_under("4200002671202611210123456789"), None, None, false);
+    assert!(decode(at, &bytes).is_ok());
+    // The copies, 0, in two bytes instead of one: form, flags, time, receipt, copies.
+    assert_eq!(bytes[2..5], [0, 0, 0]);
+    bytes.splice(4..5, [0x80, 0x00]);
+    let refused = decode(at, &bytes).err().unwrap();
+    assert!(refused.contains("number"), "{refused}");
+}
+
 /// What a released program wrote must be read for ever: a change of these bytes needs a new form beside the old one.
 #[test]
 fn the_first_form_stays_as_it_is() {

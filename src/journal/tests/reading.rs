@@ -25,6 +25,36 @@ fn a_life_is_told_step_by_step_in_the_words_it_was_written_in() {
 }
 
 #[test]
+fn steps_of_sales_that_go_on_together_are_told_each_with_its_own_sale() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let mut sales = [shop.begin(&mut journal, 7), shop.begin(&mut journal, 8)];
+    for sale in &mut sales {
+        shop.scan(&mut journal, sale);
+    }
+    for sale in &mut sales {
+        shop.pay(&mut journal, sale, 0);
+    }
+    let records = journal.records();
+    let told = records.after(0, 99).unwrap();
+    let mut lives: Vec<_> = sales.iter().flat_map(|sale| records.life(&sale.id).unwrap()).collect();
+    lives.sort_by_key(|step| step.sequence);
+    assert_eq!(told, lives);
+    let whose: Vec<&str> = told.iter().map(|step| step.sale.id.as_str()).collect();
+    let [one, two] = [sales[0].id.as_str(), sales[1].id.as_str()];
+    assert_eq!(whose, [one, two, one, two, one, two]);
+}
+
+#[test]
+fn a_file_of_an_older_form_is_not_read_by_guessing() {
+    let shop = Shop::new();
+    std::fs::create_dir_all(shop.settings().dir).unwrap();
+    std::fs::write(shop.file(FILE), "").unwrap();
+    let refused = read_only(&shop.settings()).err().unwrap().to_string();
+    assert!(refused.contains("its schema is 0, expected 1\nhelp: start the daemon once"), "{refused}");
+}
+
+#[test]
 fn the_log_is_paged_newest_first_and_filtered() {
     let mut shop = Shop::new();
     let mut journal = shop.open().journal;
