@@ -34,6 +34,27 @@ fn a_file_that_is_not_a_journal_is_refused() {
 }
 
 #[test]
+fn only_a_whole_header_is_a_journals() {
+    let version = |tables: &str, version: i64, application: i32| {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(&format!(
+            "{tables} PRAGMA user_version = {version}; PRAGMA application_id = {application};"
+        ))
+        .unwrap();
+        schema::version(&conn, std::path::Path::new("journal.db"))
+    };
+    let (tables, ours) = (schema::MIGRATIONS[0], schema::APPLICATION_ID);
+    assert_eq!(version(tables, 1, ours).unwrap(), 1);
+    assert_eq!(version("", 0, 0).unwrap(), 0, "a new file");
+    for (tables, number, application) in
+        [(tables, 0, ours), ("", 1, ours), (tables, -1, ours), (tables, 1, 0), (tables, 1, ours + 1)]
+    {
+        let found = version(tables, number, application);
+        assert!(matches!(found, Err(JournalError::Damaged { .. })), "{number} {application:#x}: {found:?}");
+    }
+}
+
+#[test]
 fn a_migration_is_whole_or_not_at_all() {
     let conn = Connection::open_in_memory().unwrap();
     let steps =

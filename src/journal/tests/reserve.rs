@@ -18,6 +18,11 @@ fn the_space_is_really_taken_and_given_back_in_slices() {
     let (length, taken) = held(dir.path());
     assert!(length == WHOLE && taken >= WHOLE, "{length} long, {taken} on the disk");
 
+    reserve.set_low();
+    assert!(reserve.is_low(), "until somebody looks again");
+    reserve.look();
+    assert!(!reserve.is_low());
+
     assert!(reserve.release());
     assert!(reserve.is_low(), "until it is whole again");
     assert_eq!(held(dir.path()).0, WHOLE - (256 << 10));
