@@ -161,11 +161,12 @@ pub fn journals(dir: &Path, small: u32, large: u32, commits: i64) -> Result<Vec<
             reports[place].push(began.elapsed());
             anyhow::ensure!(totals.paid_count > 1_000, "the day has its sales: {totals:?}");
             let number = format!("42000026712026112{:011}", (BEGIN + i64::from(small) * 15_000) / 1_000);
-            for text in [number, "nowhere".to_owned()] {
+            for (text, hits) in [(number, 1), ("nowhere".to_owned(), 0)] {
                 let filter = Filter { text: Some(text), limit: 50, ..Filter::default() };
                 let began = Instant::now();
-                records.page(&filter)?;
+                let page = records.page(&filter)?;
                 searches[place].push(began.elapsed());
+                anyhow::ensure!(page.sales.len() == hits, "expected {hits}, found {}", page.sales.len());
             }
         }
     }

@@ -124,3 +124,57 @@ fn scan(conn: &Connection, filter: &Filter, limit: usize) -> Result<Page, Fault>
     let found = rows::sales(conn, &rest, rusqlite::params_from_iter(values))?;
     Ok(cut(found, limit, (lowest > 1).then_some(lowest)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::schema;
+
+    /// Sales with these names, references and numbers of the gateway, numbered from 1.
+    fn log(sales: impl IntoIterator<Item = (String, String, String)>) -> Connection {
+        let conn = Connection::open_in_memory().unwrap();
+        schema::migrate(&conn, 0, &schema::MIGRATIONS).unwrap();
+        for sale in sales {
+            conn.execute(
+                "INSERT INTO sale (id, reference, number, base, last, day, phase, open) VALUES (?1, ?2, ?3, 0, 0, 0, 0, 0)",
+                sale,
+            )
+            .unwrap();
+        }
+        conn
+    }
+
+    fn named(id: &str, reference: &str, number: &str) -> (String, String, String) {
+        (id.to_owned(), reference.to_owned(), number.to_owned())
+    }
+
+    #[test]
+    fn an_index_finds_the_beginning_of_a_name_a_reference_and_a_number_and_a_whole_order() {
+        let conn = log([
+            named("T01261128000001AAAAAA", "POS-1", "4200001"),
+            named("T01261128000001ABBBBB", "POS-2", "4200002"),
+            named("T01261128000003AAAAAA", "pos-3", "4300003"),
+        ]);
+        let found = |text| few(&conn, text).unwrap();
+        assert_eq!(found("T01261128000001AAAAAA"), Some(vec![1]));
+        assert_eq!(found("T01261128000001AAAAAA02"), Some(vec![1]), "the name and two digits");
+        assert_eq!(found("T01261128000001AAAAA"), Some(vec![1]), "not all that share all but two characters");
+        assert_eq!(found("T01261128000001A"), Some(vec![2, 1]));
+        assert_eq!(found("T012611280000"), Some(vec![3, 2, 1]));
+        assert_eq!(found("POS-"), Some(vec![2, 1]));
+        assert_eq!(found("pos-"), Some(vec![3]));
+        assert_eq!(found("42"), Some(vec![2, 1]));
+        assert_eq!(found("OS-"), None, "in the middle only a look at the sales finds it");
+        assert_eq!(found("Z"), None);
+    }
+
+    #[test]
+    fn what_an_index_finds_too_often_is_looked_for_among_the_newest() {
+        let sale = |n: usize| named(&format!("T01261128{n:06}AAAAAA"), "POS", &format!("42{n:05}"));
+        let conn = log((1..=FEW).map(sale));
+        assert_eq!(few(&conn, "POS").unwrap().map(|numbers| numbers.len()), Some(FEW));
+        let conn = log((1..=FEW + 1).map(sale));
+        assert_eq!(few(&conn, "POS").unwrap(), None);
+        assert_eq!(few(&conn, "4200007").unwrap(), Some(vec![7]));
+    }
+}

@@ -113,6 +113,32 @@ fn a_sale_is_found_by_what_is_on_the_receipt_the_pos_and_the_phone() {
     assert_eq!(find(&id.to_ascii_lowercase()), std::slice::from_ref(sale));
     assert_eq!(find(&id[id.len() - 6..].to_ascii_lowercase()), std::slice::from_ref(sale));
     assert_eq!(find("POS-").len(), 10);
+    assert_eq!(find("pos-104"), std::slice::from_ref(sale));
+    let mut filter = Filter { text: Some("POS-1".to_owned()), limit: 3, ..Filter::default() };
+    let mut read = Vec::new();
+    loop {
+        let page = records.page(&filter).unwrap();
+        assert!(page.sales.len() <= 3);
+        read.extend(page.sales);
+        filter.before = page.next;
+        if filter.before.is_none() {
+            break;
+        }
+    }
+    assert!(read.iter().eq(sold.iter().rev()), "page by page, each once");
+    let with = |filter: Filter| records.page(&Filter { text: Some("POS-1".to_owned()), ..filter }).unwrap();
+    let whole = with(Filter { limit: 10, ..Filter::default() });
+    assert_eq!((whole.sales.len(), whole.next), (10, None), "there is no next page");
+    let (today, tomorrow) = (sold[0].created_at.day(), sold[0].created_at.day().end().day());
+    for (filter, hits) in [
+        (Filter { day: Some(today), limit: 100, ..Filter::default() }, 10),
+        (Filter { day: Some(tomorrow), limit: 100, ..Filter::default() }, 0),
+        (Filter { phase: Some(SalePhase::Paid), limit: 100, ..Filter::default() }, 10),
+        (Filter { phase: Some(SalePhase::Declined), limit: 100, ..Filter::default() }, 0),
+        (Filter { reference: Some("POS-107".to_owned()), limit: 100, ..Filter::default() }, 1),
+    ] {
+        assert_eq!(with(filter.clone()).sales.len(), hits, "{filter:?}");
+    }
     assert_eq!(find("POS-104'; DROP TABLE sale; --"), []);
     assert_eq!(find("没有"), []);
     assert_eq!(find("%"), []);
