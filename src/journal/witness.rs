@@ -189,3 +189,81 @@ pub fn boot() -> [u8; 16] {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The generation of each whole sector.
+    fn sectors(dir: &Path) -> Vec<Option<u64>> {
+        let page = std::fs::read(path(dir)).unwrap();
+        assert_eq!(page.len(), 8 * 512);
+        page.chunks(512).map(|sector| Note::from_bytes(sector).map(|note| note.generation)).collect()
+    }
+
+    #[test]
+    fn two_sectors_take_turns_for_anchors_and_six_are_a_ring_for_notes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut witness = Witness::create(dir.path(), Note { generation: 10, ..Note::default() }).unwrap();
+        let empty = [None; 6];
+        assert_eq!(sectors(dir.path()), [[Some(10), None].as_slice(), &empty].concat());
+        witness.anchor(Note::default()).unwrap();
+        assert_eq!(sectors(dir.path()), [[Some(10), Some(11)].as_slice(), &empty].concat());
+        for _ in 0..6 {
+            witness.note(Note::default()).unwrap();
+        }
+        let found = sectors(dir.path());
+        assert_eq!(found[..2], [Some(10), Some(11)], "notes spare the anchors");
+        let mut ring: Vec<_> = found[2..].iter().map(|generation| generation.unwrap()).collect();
+        ring.sort_unstable();
+        assert_eq!(ring, [12, 13, 14, 15, 16, 17], "none of six in a row takes another's place");
+        witness.note(Note::default()).unwrap();
+        assert!(!sectors(dir.path()).contains(&Some(12)), "the seventh takes the oldest's");
+
+        // Opened again it goes on where it was: the older anchor is written over, not the newer.
+        let (mut witness, notes) = Witness::open(dir.path()).unwrap().unwrap();
+        assert_eq!(notes.iter().map(|note| note.generation).next(), Some(18));
+        witness.anchor(Note::default()).unwrap();
+        assert_eq!(sectors(dir.path())[..2], [Some(19), Some(11)]);
+        witness.anchor(Note::default()).unwrap();
+        assert_eq!(sectors(dir.path())[..2], [Some(19), Some(20)]);
+    }
+
+    #[test]
+    fn a_note_with_any_bit_turned_over_is_no_note() {
+        let head = |seq| Head { seq, hash: [7; 16] };
+        let note = Note {
+            generation: 1,
+            boot: [2; 16],
+            clean: true,
+            synced: head(3),
+            head: head(4),
+            steps: 5,
+            sales: 6,
+            jobs: 7,
+            pending: 8,
+        };
+        let bytes = note.to_bytes();
+        assert_eq!(Note::from_bytes(&bytes), Some(note));
+        for bit in 0..(CHECKED + 16) * 8 {
+            let mut bytes = bytes;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Note::from_bytes(&bytes), None, "bit {bit}");
+        }
+        let mut other = note.to_bytes();
+        other[0] = b'x';
+        let check = digest(&other[..CHECKED]);
+        other[CHECKED..CHECKED + 16].copy_from_slice(&check);
+        assert_eq!(Note::from_bytes(&other), None, "whole, and of another program");
+    }
+
+    #[test]
+    fn only_a_witness_that_is_not_there_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Witness::open(dir.path()).unwrap().is_none());
+        assert_eq!(notes(dir.path()).unwrap(), []);
+        std::fs::create_dir(path(dir.path())).unwrap();
+        assert!(Witness::open(dir.path()).is_err());
+        assert!(notes(dir.path()).is_err());
+    }
+}
