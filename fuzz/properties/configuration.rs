@@ -78,6 +78,8 @@ fn judge(loaded: Result<Config, micropayd::config::Problems>, data: &[u8]) {
     let mut bench = true;
     for url in &config.wechat.base_urls {
         let (scheme, rest) = url.split_once("://").expect("an address has a scheme");
+        // It may be written in any case (RFC 3986, 3.1).
+        let scheme = scheme.to_ascii_lowercase();
         let host = match rest.rsplit_once(':') {
             Some((host, port)) if port.parse::<u16>().is_ok() => host,
             _ => rest,

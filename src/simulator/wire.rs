@@ -88,11 +88,14 @@ impl<'a> Scan<'a> {
     }
 
     fn name(&mut self) -> Result<&'a str, BadXml> {
-        let end =
-            self.rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(self.rest.len());
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let end = self.rest.find(|c: char| !plain(c)).unwrap_or(self.rest.len());
         let (name, rest) = self.rest.split_at(end);
         self.rest = rest;
-        if name.is_empty() { Err(BadXml::Malformed("a tag without a plain name")) } else { Ok(name) }
+        match name.as_bytes().first() {
+            Some(b'a'..=b'z' | b'A'..=b'Z' | b'_') => Ok(name),
+            _ => Err(BadXml::Malformed("a tag without a plain name")),
+        }
     }
 
     fn value(&mut self, name: &str) -> Result<String, BadXml> {

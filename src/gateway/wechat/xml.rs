@@ -172,11 +172,10 @@ fn name_at<'a>(text: &'a str, start: usize, name: &str, attributes: &str) -> Res
     if !is_blank(attributes) {
         return Err(BadXml("attribute"));
     }
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    if name.len() > LONGEST_NAME
-        || !name.bytes().all(plain)
-        || !name.starts_with(|c: char| !c.is_ascii_digit())
-    {
+    // XML 1.0, productions 4 and 5, as far as they are ASCII and no namespaces.
+    let begins = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let goes_on = |c: char| begins(c) || c.is_ascii_digit() || matches!(c, '-' | '.');
+    if name.len() > LONGEST_NAME || !name.starts_with(begins) || !name.chars().all(goes_on) {
         return Err(BadXml("bad name"));
     }
     match text.get(start + 1..start + 1 + name.len()) {

@@ -102,6 +102,8 @@ fn what_wechat_never_sends_is_refused() {
     refused("<xml><a=b>1</a=b></xml>", "bad name");
     refused("<xml><名>1</名></xml>", "bad name");
     refused("<xml><1a>1</1a></xml>", "bad name");
+    refused("<xml><.a/></xml>", "bad name");
+    refused("<xml><-a></-a></xml>", "bad name");
     refused("<xml><>1</></xml>", "bad name");
     refused(&format!("<xml><{0}>1</{0}></xml>", "n".repeat(65)), "bad name");
     refused("<xml/>", "no fields");
