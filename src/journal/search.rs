@@ -177,4 +177,25 @@ mod tests {
         assert_eq!(few(&conn, "POS").unwrap(), None);
         assert_eq!(few(&conn, "4200007").unwrap(), Some(vec![7]));
     }
+    #[test]
+    fn where_no_index_helps_so_many_are_looked_at_and_a_cursor_goes_on() {
+        let conn = log([]);
+        let fill = |from: i64, to: i64| {
+            let sql = format!(
+                "WITH RECURSIVE n(n) AS (SELECT {from} UNION ALL SELECT n + 1 FROM n WHERE n < {to})
+                INSERT INTO sale SELECT n, 'T' || n, 0, 0, 0, 0, 0, NULL, NULL, NULL FROM n"
+            );
+            conn.execute_batch(&sql).unwrap();
+        };
+        let nowhere = Filter { text: Some("nowhere".to_owned()), limit: 5, ..Filter::default() };
+        let next = |filter: &Filter| page(&conn, filter).unwrap().next;
+        fill(1, LOOK_AT);
+        assert_eq!(next(&nowhere), None, "all of them were looked at");
+        fill(LOOK_AT + 1, LOOK_AT + 50);
+        assert_eq!(next(&nowhere), Some(51));
+        assert_eq!(next(&Filter { before: Some(51), ..nowhere.clone() }), None);
+        let day = Some(crate::time::Timestamp(0).day());
+        assert_eq!(next(&Filter { day, ..nowhere.clone() }), None, "an index has all of a day");
+        assert_eq!(next(&Filter { reference: Some("R".to_owned()), ..nowhere }), None);
+    }
 }

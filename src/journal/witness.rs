@@ -266,4 +266,11 @@ mod tests {
         assert!(Witness::open(dir.path()).is_err());
         assert!(notes(dir.path()).is_err());
     }
+
+    #[test]
+    fn a_boot_is_the_kernels_word() {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let told: String = boot().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(told, id.trim().replace('-', ""));
+    }
 }
