@@ -1,11 +1,12 @@
 //! A copy of the journal for each day, made beside the sales and verified row by row; what a damaged journal is restored from.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use rusqlite::backup::Backup;
+use rusqlite::backup::{Backup, StepResult};
 
 use super::fault::{self, Fault};
 use super::lock::{make_dir, sync_dir};
@@ -15,6 +16,10 @@ use crate::time::{Day, Timestamp};
 
 /// How many days are kept.
 const KEPT: usize = 3;
+
+/// Pages that are copied and synced in one go, 1 MiB. Whoever syncs a sale meanwhile waits for what is not synced yet of
+/// other files, too, so it must never be much.
+const SLICE: i32 = 256;
 
 /// Free space that a copy must leave, beyond its own size.
 const SPARE: u64 = 64 << 20;
@@ -115,25 +120,44 @@ fn daily(source: &Path, target: &Path) -> Result<(), JournalError> {
 
 /// Copies the database at `source`, as it is at one moment, to a new file without a log; whole or not at all.
 pub fn copy(source: &Path, target: &Path) -> Result<(), JournalError> {
-    let wrap = |error: std::io::Error| fault::io(target, &error);
+    let wrap = |error: io::Error| fault::io(target, &error);
     let dir = target.parent().unwrap_or(Path::new("."));
     make_dir(dir).map_err(wrap)?;
     let beside = target.with_extension("new");
     let _ = std::fs::remove_file(&beside);
     fault::create(&beside)?;
-    let fill = || -> Result<(), Fault> {
-        let from = records::connect(source)?;
-        let mut to = Connection::open(&beside)?;
-        to.execute_batch("PRAGMA synchronous = OFF")?;
-        Backup::new(&from, &mut to)?.step(-1)?;
-        to.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
-        chain::head(&to)?;
-        Ok(())
-    };
-    fill().map_err(|fault| fault.at(source))?;
-    File::open(&beside).and_then(|file| file.sync_all()).map_err(wrap)?;
+    let file = File::open(&beside).map_err(wrap)?;
+    let filled = fill(source, &beside, SLICE, || file.sync_data());
+    filled.map_err(|fault| fault.at(source))?.map_err(wrap)?;
+    file.sync_all().map_err(wrap)?;
     std::fs::rename(&beside, target).map_err(wrap)?;
     sync_dir(dir).map_err(wrap)
+}
+
+/// Copies what the database holds when it begins, `slice` pages at a time, and calls `between` after each; what that says.
+pub fn fill(
+    source: &Path,
+    target: &Path,
+    slice: i32,
+    mut between: impl FnMut() -> io::Result<()>,
+) -> Result<io::Result<()>, Fault> {
+    let from = records::connect(source)?;
+    let mut to = Connection::open(target)?;
+    to.execute_batch("PRAGMA synchronous = OFF")?;
+    // Reading in one transaction to the end: otherwise every sale that is written meanwhile makes the copy begin anew.
+    let moment = from.unchecked_transaction()?;
+    chain::head(&moment)?;
+    let copying = Backup::new(&moment, &mut to)?;
+    while let StepResult::More = copying.step(slice)? {
+        if let Err(error) = between() {
+            return Ok(Err(error));
+        }
+    }
+    drop(copying);
+    moment.finish()?;
+    to.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+    chain::head(&to)?;
+    Ok(Ok(()))
 }
 
 #[cfg(test)]

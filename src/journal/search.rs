@@ -152,7 +152,7 @@ mod tests {
     fn an_index_finds_the_beginning_of_a_name_a_reference_and_a_number_and_a_whole_order() {
         let conn = log([
             named("T01261128000001AAAAAA", "POS-1", "4200001"),
-            named("T01261128000001ABBBBB", "POS-2", "4200002"),
+            named("T01261128000001AAABBB", "POS-2", "4200002"),
             named("T01261128000003AAAAAA", "pos-3", "4300003"),
         ]);
         let found = |text| few(&conn, text).unwrap();

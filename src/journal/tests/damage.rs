@@ -234,6 +234,36 @@ fn a_journal_that_root_restores_belongs_to_the_daemon_again() {
 }
 
 #[test]
+fn a_copy_holds_the_moment_of_its_beginning_though_sales_go_on() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    for fen in 1..=20 {
+        shop.sell(&mut journal, fen);
+    }
+    let (source, target) = (shop.file(FILE), shop.dir.path().join("copy"));
+    let newest = journal.records().newest().unwrap();
+    let mut sold = 0;
+    let filled = backup::fill(&source, &target, 1, || {
+        sold += 1;
+        assert!(sold < 1_000, "it begins anew with every sale");
+        shop.sell(&mut journal, 100 + sold);
+        journal.idle().unwrap();
+        Ok(())
+    });
+    filled.unwrap().unwrap();
+    assert!(sold > 5, "a page at a time, and a sale between any two");
+    let copied = chain::head(&rusqlite::Connection::open(&target).unwrap()).unwrap();
+    assert_eq!(copied.seq.unsigned_abs(), newest);
+    audit::verify_file(&target, &[]).unwrap();
+    assert_eq!(journal.records().newest().unwrap(), newest + 5 * u64::from(sold));
+
+    let refused = backup::fill(&source, &shop.dir.path().join("other"), 1, || {
+        Err(std::io::ErrorKind::StorageFull.into())
+    });
+    assert!(refused.unwrap().is_err(), "what is not on the disk is no copy");
+}
+
+#[test]
 fn a_journal_is_restored_from_the_days_copy_and_what_came_after_it() {
     let mut shop = closed();
     let next_day = shop.now.day().end();
