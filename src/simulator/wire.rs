@@ -51,6 +51,7 @@ pub fn read(bytes: &[u8]) -> Result<Fields, BadXml> {
             return Err(BadXml::Malformed("text between elements, or no </xml>"));
         }
         let name = scan.name()?;
+        scan.blanks();
         let value = if scan.take("/>") { String::new() } else { scan.value(name)? };
         if fields.insert(name.to_owned(), value).is_some() {
             return Err(BadXml::Malformed("a field occurs twice"));
