@@ -194,3 +194,48 @@ pub fn journals(dir: &Path, small: u32, large: u32, commits: i64) -> Result<Vec<
         },
     ])
 }
+
+/// Commits while the day's copy is made, against commits when it is done.
+pub fn beside_the_copy(dir: &Path, payments: u32) -> Result<Vec<Row>> {
+    let state = journal(dir, payments)?;
+    let backup = state.join("backup");
+    let _ = std::fs::remove_dir_all(&backup);
+    let Opened { mut journal, .. } = open(&state)?;
+    let copies = || {
+        let names = std::fs::read_dir(&backup).into_iter().flatten().flatten().map(|file| file.path());
+        let is_whole = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "db");
+        names.filter(is_whole).count()
+    };
+    // After those that `journals` sold.
+    let mut now = Timestamp(BEGIN + i64::from(payments + 10_000) * 30_000);
+    let mut sell = |journal: &mut Journal| {
+        now = now + Duration::from_secs(30);
+        std::thread::sleep(Duration::from_millis(2));
+        self::sell(journal, now, false)
+    };
+    sell(&mut journal)?;
+    journal.idle()?;
+    let (began, mut beside, mut alone) = (Instant::now(), Vec::new(), Vec::new());
+    while copies() == 0 {
+        beside.push(sell(&mut journal)?);
+        anyhow::ensure!(began.elapsed() < Duration::from_secs(600), "the copy is never done");
+    }
+    let copied = began.elapsed();
+    for _ in 0..beside.len().max(200) {
+        alone.push(sell(&mut journal)?);
+    }
+    journal.close()?;
+    let worst = |times: &[Duration]| times.iter().max().map_or(0, Duration::as_millis);
+    Ok(vec![Row {
+        goal: "P8",
+        what: format!(
+            "commit beside the day's copy, {payments} payments, which takes {:.1} s; n = {}",
+            copied.as_secs_f64(),
+            beside.len()
+        ),
+        ours: format!("{}, worst {} ms", both(&beside), worst(&beside)),
+        floor: format!("{} without it, worst {} ms", both(&alone), worst(&alone)),
+        ratio: format!("p50 {:.1}", ratio(at(&beside, 500), at(&alone, 500))),
+        met: None,
+    }])
+}

@@ -64,6 +64,7 @@ fn main() -> Result<()> {
     }
     if wants("journal") {
         rows.extend(growth::journals(&dir, SMALL, large, i64::from(many(300)))?);
+        rows.extend(growth::beside_the_copy(&dir, large)?);
     }
     if wants("disk") && can_trace() {
         rows.extend(syncs::slow_disk(&run, many(300))?);
