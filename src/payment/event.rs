@@ -156,6 +156,8 @@ pub enum Cause {
     ClientCertificate,
     /// The request breaks a field rule of the gateway; names the field.
     Field(&'static str),
+    /// Others were asked about first, and nothing was sent: says nothing about the line.
+    NoTurn,
     /// No whole answer within the time allowed.
     Timeout,
     /// The connection broke before the answer was whole.
@@ -199,6 +201,7 @@ impl Cause {
             | Cause::Connect
             | Cause::ClientCertificate
             | Cause::Field(_)
+            | Cause::NoTurn
             | Cause::Timeout
             | Cause::ConnectionLost
             | Cause::HttpStatus(_)
@@ -218,6 +221,7 @@ impl std::fmt::Display for Cause {
             Cause::Tls => f.write_str("no trusted TLS connection to the gateway"),
             Cause::ClientCertificate => f.write_str("the merchant's client certificate is not set up"),
             Cause::Field(name) => write!(f, "field {name} breaks the gateway's rules"),
+            Cause::NoTurn => f.write_str("others were asked about first"),
             Cause::Timeout => f.write_str("no answer in time"),
             Cause::ConnectionLost => f.write_str("connection lost before the answer was whole"),
             Cause::HttpStatus(status) => write!(f, "http status {status}"),
@@ -255,6 +259,7 @@ mod tests {
             Cause::Connect,
             Cause::ClientCertificate,
             Cause::Field("body"),
+            Cause::NoTurn,
             Cause::Timeout,
             Cause::ConnectionLost,
             Cause::HttpStatus(502),

@@ -192,6 +192,7 @@ fn never_sent(cause: &Cause) -> Refusal {
         Cause::Dns
         | Cause::Connect
         | Cause::Tls
+        | Cause::NoTurn
         | Cause::Timeout
         | Cause::ConnectionLost
         | Cause::HttpStatus(_)

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use crate::gateway::{Gateway, Order};
 use crate::ids::{OrderNumber, PaymentCode, SaleId, TerminalId};
-use crate::input::{Command, Device, Input, Notice};
-use crate::input::{Opened, Refused, Remark, Scan, Status};
+use crate::input::{Command, Device, Input, Notice, Opened, Refused, Remark, Scan, Status};
 use crate::journal::{self, Entry, Journal, JournalError};
 use crate::money::Amount;
 use crate::payment::cashier::Language;
-use crate::payment::{Answer, Asked, Event, Payment, Policy, ReversalAnswer, SalePhase};
+use crate::payment::{Answer, Asked, Cause, Event, Payment, Policy, ReversalAnswer, SalePhase};
 use crate::printer::Job;
 use crate::sale::{NewSale, ReceiptState, Records, Sale};
 use crate::terminal::codes::RecentCodes;
@@ -463,10 +462,13 @@ impl Desk {
     }
 
     /// Keeps what is known of the line, and tells when it changes.
-    fn line(&mut self, trouble: Option<&crate::payment::Cause>, now: Timestamp) {
-        use crate::payment::Cause;
-        // A code of the gateway's own and our own field rules say nothing about the line.
-        let up = trouble.is_none_or(|cause| matches!(cause, Cause::Code(_) | Cause::Field(_)));
+    fn line(&mut self, trouble: Option<&Cause>, now: Timestamp) {
+        // A code of the gateway's own and our own field rules say nothing against the line.
+        let up = match trouble {
+            Some(Cause::NoTurn) => return,
+            None | Some(Cause::Code(_) | Cause::Field(_)) => true,
+            Some(_) => false,
+        };
         if let Some(cause) = trouble {
             self.gateway_trouble = cause.to_string();
             if cause.is_suspicious() {

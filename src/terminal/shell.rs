@@ -86,7 +86,7 @@ impl Shell {
             let outcome = if behind {
                 match timeout(TURN_WITHIN, turns.acquire()).await {
                     Ok(_turn) => http.call(call).await,
-                    Err(_) => A::never_sent(Cause::Connect),
+                    Err(_) => A::never_sent(Cause::NoTurn),
                 }
             } else {
                 http.call(call).await

@@ -19,15 +19,21 @@ mod payment;
 mod shop;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use micropayd::gateway::Gateway;
 use micropayd::ids::PaymentCode;
-use micropayd::input::{Input, Scan};
-use micropayd::payment::{Phase, SalePhase};
+use micropayd::input::{Input, Notice, Scan};
+use micropayd::journal::{Journal, Settings};
+use micropayd::payment::cashier::Language;
+use micropayd::payment::{Answer, Cause, Phase, SalePhase};
 use micropayd::simulator::mood::Mood;
 use micropayd::simulator::weather::{Fault, Rule, Where};
 use micropayd::simulator::world::Offer;
+use micropayd::terminal::desk::{Act, Desk};
+use micropayd::time::Timestamp;
 
 use shop::Shop;
 
@@ -127,4 +133,29 @@ fn money_that_goes_back_stays_on_the_list_of_a_sale_that_is_paid() {
     }
     assert!(going_back > 0, "the last look finds the money\n{}", shop.story.join("\n"));
     shop.check_rest(&id);
+}
+
+/// What waits for its turn behind hundreds of others has heard nothing of the line, and tells nothing of it.
+#[test]
+fn only_what_was_heard_of_the_line_is_told_of_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let gateway: Arc<dyn Gateway> = Arc::new(lane::codec());
+    let opened = Journal::open(&Settings { dir: dir.path().join("state") }, &lane::terminal());
+    let now = Timestamp(1_795_233_600_000);
+    let setup = lane::setup(&gateway, Language::English);
+    let mut desk = Desk::start(setup, opened.expect("a journal"), None, now).expect("a desk");
+    let mut told = |answer: Answer| -> Vec<(bool, String)> {
+        desk.handle(Input::Queried("T01261128000001AAAAAA".parse().expect("an id"), 1, 1, answer), now);
+        let line = |act| match act {
+            Act::Tell(Notice::Gateway(up, text)) => Some((up, text)),
+            _ => None,
+        };
+        desk.take_acts().into_iter().filter_map(line).collect()
+    };
+    assert_eq!(told(Answer::NeverSent(Cause::NoTurn)), []);
+    assert_eq!(told(Answer::NotFound), [(true, String::new())]);
+    assert_eq!(told(Answer::NeverSent(Cause::NoTurn)), []);
+    assert_eq!(told(Answer::NeverSent(Cause::Connect)), [(false, Cause::Connect.to_string())]);
+    assert_eq!(told(Answer::NeverSent(Cause::NoTurn)), []);
+    assert_eq!(told(Answer::Unknown(Cause::Code("SYSTEMERROR".to_owned()))), [(true, String::new())]);
 }
