@@ -125,6 +125,13 @@ fn reverse_answered(
 
 fn query_answered(reversal: Reversal, doubt: Option<Doubt>, answer: Answer, turn: &mut Turn) -> Phase {
     match answer {
+        // Money was seen after the order had been closed: this may be how it was before, until it was reversed again.
+        Answer::Closed
+            if reversal.why == Why::LatePaid && reversal.tries == 0 && doubt != Some(Doubt::Expired) =>
+        {
+            come_sooner_after_pause(&reversal, doubt, turn);
+            stay(reversal, doubt)
+        }
         Answer::Closed | Answer::Refunded => Phase::Reversed(reversal.why),
         Answer::NotFound => not_found(reversal, doubt, turn),
         Answer::Paid(_) if reversal.refused.is_some() => {
