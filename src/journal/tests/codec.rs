@@ -169,23 +169,30 @@ proptest! {
     }
 }
 
-/// A sale that is paid under this number of the gateway.
-fn paid_under(number: &str) -> Sale {
-    let at = Timestamp(1_795_233_600_000);
-    let mut payment = Payment::new(Amount::from_fen(1250).unwrap(), true, at, &Policy::default());
-    let proof = Proof { gateway_txn: number.to_owned(), paid_at: at, payer_paid: 1250, coupon: 0 };
-    payment.attempts = vec![Attempt { phase: Phase::Paid(proof), hint: None, wake: None }];
+/// 2026-11-21 12:00 in Beijing.
+const AT: Timestamp = Timestamp(1_795_233_600_000);
+
+/// A sale that was just entered, with nothing that may differ between two.
+fn entered() -> Sale {
     Sale {
         id: "T01261121000042ABCDEF".parse().unwrap(),
-        payment,
+        payment: Payment::new(Amount::from_fen(1250).unwrap(), true, AT, &Policy::default()),
         subject: "朝阳".to_owned(),
         reference: None,
         gateway: "wechat".to_owned(),
         receipt: ReceiptState::None,
         copies: 0,
-        created_at: at,
-        updated_at: at,
+        created_at: AT,
+        updated_at: AT,
     }
+}
+
+/// It is paid under this number of the gateway.
+fn paid_under(number: &str) -> Sale {
+    let mut sale = entered();
+    let proof = Proof { gateway_txn: number.to_owned(), paid_at: AT, payer_paid: 1250, coupon: 0 };
+    sale.payment.attempts = vec![Attempt { phase: Phase::Paid(proof), hint: None, wake: None }];
+    sale
 }
 
 #[test]
@@ -202,7 +209,7 @@ fn only_names_are_abbreviated_and_only_where_that_saves_something() {
 
 #[test]
 fn a_number_has_one_form() {
-    let at = Timestamp(1_795_233_600_000);
+    let at = AT;
     let mut bytes = encode(at, &paid_under("4200002671202611210123456789"), None, None, false);
     assert!(decode(at, &bytes).is_ok());
     // The copies, 0, in two bytes instead of one: form, flags, time, receipt, copies.
@@ -215,17 +222,13 @@ fn a_number_has_one_form() {
 /// What a released program wrote must be read for ever: a change of these bytes needs a new form beside the old one.
 #[test]
 fn the_first_form_stays_as_it_is() {
-    let at = Timestamp(1_795_233_600_000);
+    let at = AT;
     let mut sale = Sale {
-        id: "T01261121000042ABCDEF".parse().unwrap(),
-        payment: Payment::new(Amount::from_fen(1250).unwrap(), true, at, &Policy::default()),
-        subject: "朝阳".to_owned(),
         reference: Some("P7".to_owned()),
-        gateway: "wechat".to_owned(),
         receipt: ReceiptState::Queued,
         copies: 1,
         created_at: at - Duration::from_millis(3),
-        updated_at: at,
+        ..entered()
     };
     let refusal = || Refusal { code: "X".to_owned(), text: "y".to_owned(), reason: Reason::Other };
     let reversal =
