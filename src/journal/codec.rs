@@ -11,7 +11,10 @@ use crate::time::Timestamp;
 
 mod tags;
 
-use tags::{doubt_from_tag, doubt_tag, reason_from_tag, reason_tag, why_from_tag, why_tag};
+use tags::{
+    doubt_from_tag, doubt_tag, money_seen_from_tag, money_seen_tag, reason_from_tag, reason_tag,
+    why_from_tag, why_tag,
+};
 pub use tags::{receipt_from_tag, receipt_tag};
 
 /// The form that is written. Older forms are read for ever.
@@ -308,7 +311,10 @@ impl Writer {
         self.time(reversal.since);
         self.number(reversal.tries.into());
         self.byte(why_tag(reversal.why));
-        self.maybe(reversal.refused.as_ref(), Self::refusal);
+        self.byte(u8::from(reversal.refused.is_some()) | money_seen_tag(reversal.money_seen) << 1);
+        if let Some(refusal) = &reversal.refused {
+            self.refusal(refusal);
+        }
     }
 }
 
@@ -444,12 +450,11 @@ impl<'a> Reader<'a> {
     }
 
     fn reversal(&mut self) -> Result<Reversal, String> {
-        Ok(Reversal {
-            sent_at: self.time()?,
-            since: self.time()?,
-            tries: self.number_u32()?,
-            why: why_from_tag(self.byte()?)?,
-            refused: self.maybe(Self::refusal)?,
-        })
+        let (sent_at, since, tries) = (self.time()?, self.time()?, self.number_u32()?);
+        let why = why_from_tag(self.byte()?)?;
+        let heard = self.byte()?;
+        let money_seen = money_seen_from_tag(heard >> 1)?;
+        let refused = if heard & 1 == 1 { Some(self.refusal()?) } else { None };
+        Ok(Reversal { sent_at, since, tries, why, refused, money_seen })
     }
 }

@@ -15,5 +15,5 @@ pub mod step;
 
 pub use event::{Answer, Asked, Cause, Event, Proof, Reason, Refusal, ReversalAnswer};
 pub use policy::Policy;
-pub use state::{Attempt, Doubt, Money, Payment, Phase, Reversal, SalePhase, WaitingFor, Why};
+pub use state::{Attempt, Doubt, Money, MoneySeen, Payment, Phase, Reversal, SalePhase, WaitingFor, Why};
 pub use step::{Effect, Step, step};

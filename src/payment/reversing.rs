@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::payment::event::{Answer, Asked, Event, ReversalAnswer};
-use crate::payment::state::{Doubt, Phase, Reversal, Why};
+use crate::payment::state::{Doubt, MoneySeen, Phase, Reversal, Why};
 use crate::payment::step::{Effect, Turn};
 use crate::time::Timestamp;
 
@@ -12,7 +12,8 @@ const WATCH_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Begins to take back an attempt whose pay request left at `sent_at` at the latest.
 pub(super) fn begin(sent_at: Timestamp, why: Why, turn: &mut Turn) -> Phase {
-    let reversal = Reversal { sent_at, since: turn.now, tries: 0, why, refused: None };
+    let money_seen = if why == Why::LatePaid { MoneySeen::Yes } else { MoneySeen::No };
+    let reversal = Reversal { sent_at, since: turn.now, tries: 0, why, refused: None, money_seen };
     *turn.wake = Some(earliest(&reversal, turn).max(turn.now));
     Phase::Reversing(reversal)
 }
@@ -87,6 +88,9 @@ fn awake(mut reversal: Reversal, doubt: Option<Doubt>, turn: &mut Turn) -> Phase
         *turn.wake = Some(turn.now + WATCH_EVERY);
     } else if turn.now >= earliest(&reversal, turn) {
         reversal.tries = reversal.tries.saturating_add(1);
+        if reversal.money_seen == MoneySeen::Yes {
+            reversal.money_seen = MoneySeen::AskedSince;
+        }
         turn.ask(Effect::Reverse);
         let first_since = reversal.tries == 1 || turn.wake.is_some_and(|wake| wake <= code_dead_at);
         if turn.now >= code_dead_at && first_since {
@@ -110,7 +114,12 @@ fn reverse_answered(
     turn: &mut Turn,
 ) -> Phase {
     match answer {
-        ReversalAnswer::Done => reversal.refused = None,
+        ReversalAnswer::Done => {
+            reversal.refused = None;
+            if reversal.money_seen == MoneySeen::AskedSince {
+                reversal.money_seen = MoneySeen::No;
+            }
+        }
         ReversalAnswer::Refused(refusal) => reversal.refused = Some(refusal),
         ReversalAnswer::Again
         | ReversalAnswer::NotFound
@@ -123,12 +132,12 @@ fn reverse_answered(
     stay(reversal, doubt)
 }
 
-fn query_answered(reversal: Reversal, doubt: Option<Doubt>, answer: Answer, turn: &mut Turn) -> Phase {
+fn query_answered(mut reversal: Reversal, doubt: Option<Doubt>, answer: Answer, turn: &mut Turn) -> Phase {
+    if let Answer::Paid(_) = answer {
+        reversal.money_seen = MoneySeen::Yes;
+    }
     match answer {
-        // Money was seen after the order had been closed: this may be how it was before, until it was reversed again.
-        Answer::Closed
-            if reversal.why == Why::LatePaid && reversal.tries == 0 && doubt != Some(Doubt::Expired) =>
-        {
+        Answer::Closed if reversal.money_seen != MoneySeen::No && doubt != Some(Doubt::Expired) => {
             come_sooner_after_pause(&reversal, doubt, turn);
             stay(reversal, doubt)
         }
@@ -167,7 +176,7 @@ fn not_found(reversal: Reversal, doubt: Option<Doubt>, turn: &mut Turn) -> Phase
     let code_dead_at = code_dead_at(&reversal, turn);
     let asked_again = reversal.tries > 0 || doubt == Some(Doubt::Expired);
     let asked_since = asked_again && turn.wake.is_some_and(|wake| wake > code_dead_at);
-    let money_was_seen = reversal.why == Why::LatePaid;
+    let money_was_seen = reversal.money_seen != MoneySeen::No || reversal.why == Why::LatePaid;
     if turn.now >= code_dead_at && asked_since && !money_was_seen {
         return Phase::Reversed(reversal.why);
     }
@@ -186,6 +195,7 @@ fn only_the_transport_spoke(reversal: &Reversal, doubt: Option<Doubt>, turn: &Tu
     };
     ours && doubt.is_none()
         && reversal.refused.is_none()
+        && reversal.money_seen == MoneySeen::No
         && reversal.since > reversal.sent_at
         && turn.hint.is_some()
 }

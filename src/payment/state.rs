@@ -82,6 +82,20 @@ pub struct Reversal {
     pub why: Why,
     /// The gateway's last refusal to reverse.
     pub refused: Option<Refusal>,
+    /// Money that an answer "closed" can be older than.
+    pub money_seen: MoneySeen,
+}
+
+/// Whether the gateway has said that the order holds money, and what was done since: late money comes to an order that
+/// was closed before, and then an old answer looks like a new one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum MoneySeen {
+    /// Not seen, or reversed since by the gateway's own word.
+    No,
+    /// Seen.
+    Yes,
+    /// Seen, and a reverse request was asked for since.
+    AskedSince,
 }
 
 /// Why a payment is taken back.
@@ -376,7 +390,14 @@ mod tests {
     fn the_outside_is_told_in_the_words_that_it_relies_on() {
         let paying =
             |payer_asked| Phase::Paying { sent_at: NOW, payer_asked, refusal: None, interrupted: false };
-        let reversal = || Reversal { sent_at: NOW, since: NOW, tries: 0, why: Why::GaveUp, refused: None };
+        let reversal = || Reversal {
+            sent_at: NOW,
+            since: NOW,
+            tries: 0,
+            why: Why::GaveUp,
+            refused: None,
+            money_seen: MoneySeen::No,
+        };
         let proof = Proof { gateway_txn: String::new(), paid_at: NOW, payer_paid: 1, coupon: 0 };
         let refusal = Refusal { code: String::new(), text: String::new(), reason: Reason::Other };
         let words = [

@@ -8,7 +8,7 @@ use std::mem;
 use crate::ids::{ATTEMPTS_MAX, CodeHint};
 use crate::payment::event::Event;
 use crate::payment::policy::Policy;
-use crate::payment::state::{Attempt, Doubt, Payment, Phase, Why};
+use crate::payment::state::{Attempt, Doubt, MoneySeen, Payment, Phase, Why};
 use crate::payment::{paying, reversing, settled};
 use crate::time::Timestamp;
 
@@ -159,23 +159,28 @@ fn turn(
     Milestone::of(phase) != before && !scanned
 }
 
-/// The part of a phase that a power cut must not undo: where the money is, and why a person was called.
+/// The part of a phase that a power cut must not undo: where the money is, that it was seen to be there, and why a
+/// person was called.
 #[derive(PartialEq)]
-struct Milestone(mem::Discriminant<Phase>, Option<Doubt>);
+struct Milestone {
+    phase: mem::Discriminant<Phase>,
+    doubt: Option<Doubt>,
+    money_seen: MoneySeen,
+}
 
 impl Milestone {
     fn of(phase: &Phase) -> Self {
-        let doubt = match phase {
-            Phase::InDoubt(_, doubt) => Some(*doubt),
+        let (doubt, money_seen) = match phase {
+            Phase::InDoubt(reversal, doubt) => (Some(*doubt), reversal.money_seen),
+            Phase::Reversing(reversal) => (None, reversal.money_seen),
             Phase::Armed
             | Phase::Paying { .. }
-            | Phase::Reversing(_)
             | Phase::Paid(_)
             | Phase::Refused { .. }
             | Phase::Declined(_)
             | Phase::Reversed(_)
-            | Phase::Void => None,
+            | Phase::Void => (None, MoneySeen::No),
         };
-        Self(mem::discriminant(phase), doubt)
+        Self { phase: mem::discriminant(phase), doubt, money_seen }
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use micropayd::ids::{ATTEMPTS_MAX, CodeHint};
 use micropayd::money::Amount;
 use micropayd::payment::{
-    Answer, Asked, Attempt, Doubt, Event, Payment, Phase, Policy, Proof, Reason, Reversal, Why, step,
+    Answer, Asked, Attempt, Doubt, Event, MoneySeen, Payment, Phase, Policy, Proof, Reason, Reversal, Why,
+    step,
 };
 use micropayd::time::Timestamp;
 
@@ -36,9 +37,12 @@ fn situations() -> Vec<Situation> {
         tries,
         why,
         refused: None,
+        money_seen: if why == Why::LatePaid { MoneySeen::Yes } else { MoneySeen::No },
     };
     let refused =
         |reversal| Reversal { refused: Some(words::refusal("TRADE_ERROR", Reason::Other)), ..reversal };
+    let seen = |reversal| Reversal { money_seen: MoneySeen::Yes, ..reversal };
+    let asked = |reversal| Reversal { money_seen: MoneySeen::AskedSince, ..reversal };
     let looks_again =
         Phase::Refused { sent_at: START, refusal: words::refusal("AUTHCODEEXPIRE", Reason::CodeExpired) };
     let proof = Proof { gateway_txn: "42000".to_owned(), paid_at: START, payer_paid: 1250, coupon: 0 };
@@ -62,6 +66,8 @@ fn situations() -> Vec<Situation> {
             Some(95),
         ),
         is("reversing, refused", Phase::Reversing(refused(reversal(Why::GaveUp, 45, 3))), 66, Some(95)),
+        is("reversing, money was seen", Phase::Reversing(seen(reversal(Why::GaveUp, 45, 3))), 66, Some(95)),
+        is("reversing, asked since", Phase::Reversing(asked(reversal(Why::GaveUp, 45, 3))), 66, Some(95)),
         is("reversing, money seen late", Phase::Reversing(reversal(Why::LatePaid, 0, 3)), 66, Some(95)),
         is("reversing, for ten minutes", Phase::Reversing(reversal(Why::GaveUp, 45, 9)), 645, Some(645)),
         is(
@@ -73,6 +79,12 @@ fn situations() -> Vec<Situation> {
         is(
             "in doubt, refused",
             Phase::InDoubt(refused(reversal(Why::GaveUp, 45, 9)), Doubt::Refused),
+            900,
+            Some(900),
+        ),
+        is(
+            "in doubt, refused, and money was seen",
+            Phase::InDoubt(seen(refused(reversal(Why::GaveUp, 45, 9))), Doubt::Refused),
             900,
             Some(900),
         ),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use micropayd::ids::CodeHint;
 use micropayd::payment::{
-    Answer, Asked, Cause, Doubt, Effect, Event, Phase, Proof, Reason, Refusal, ReversalAnswer, Why,
+    Answer, Asked, Cause, Doubt, Effect, Event, MoneySeen, Phase, Proof, Reason, Refusal, Reversal,
+    ReversalAnswer, Why,
 };
 use micropayd::time::Timestamp;
 
@@ -99,6 +100,11 @@ pub fn phase(phase: &Phase) -> String {
         Why::LatePaid => "late paid",
         Why::Elsewhere => "elsewhere",
     };
+    let money = |reversal: &Reversal| match reversal.money_seen {
+        MoneySeen::No => None,
+        MoneySeen::Yes => Some("money seen"),
+        MoneySeen::AskedSince => Some("money seen, asked since"),
+    };
     let details = match phase {
         Phase::Armed | Phase::Paid(_) | Phase::Void => vec![],
         Phase::Paying { payer_asked, refusal, interrupted, .. } => [
@@ -109,14 +115,16 @@ pub fn phase(phase: &Phase) -> String {
         .into_iter()
         .filter_map(|(is, name)| is.then_some(name))
         .collect(),
-        Phase::Reversing(reversal) => vec![because(&reversal.why)],
+        Phase::Reversing(reversal) => {
+            [Some(because(&reversal.why)), money(reversal)].into_iter().flatten().collect()
+        }
         Phase::InDoubt(reversal, doubt) => {
             let doubt = match doubt {
                 Doubt::TooLong => "too long",
                 Doubt::Refused => "refused",
                 Doubt::Expired => "expired",
             };
-            vec![doubt, because(&reversal.why)]
+            [Some(doubt), Some(because(&reversal.why)), money(reversal)].into_iter().flatten().collect()
         }
         Phase::Refused { refusal, .. } | Phase::Declined(refusal) => vec![refusal.code.as_str()],
         Phase::Reversed(why) => vec![because(why)],

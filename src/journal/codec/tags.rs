@@ -1,6 +1,6 @@
 //! The numbers that stand for names in a step's state. A number is never given a second meaning.
 
-use crate::payment::{Doubt, Reason, Why};
+use crate::payment::{Doubt, MoneySeen, Reason, Why};
 use crate::sale::ReceiptState;
 
 /// The number that stands for a receipt state, here and in the `job` table.
@@ -47,6 +47,21 @@ pub(super) fn doubt_tag(doubt: Doubt) -> u8 {
 pub(super) fn doubt_from_tag(tag: u8) -> Result<Doubt, String> {
     let all = [Doubt::TooLong, Doubt::Refused, Doubt::Expired];
     all.into_iter().find(|doubt| doubt_tag(*doubt) == tag).ok_or_else(|| format!("doubt {tag} is not known"))
+}
+
+pub(super) fn money_seen_tag(money: MoneySeen) -> u8 {
+    match money {
+        MoneySeen::No => 0,
+        MoneySeen::Yes => 1,
+        MoneySeen::AskedSince => 2,
+    }
+}
+
+pub(super) fn money_seen_from_tag(tag: u8) -> Result<MoneySeen, String> {
+    let all = [MoneySeen::No, MoneySeen::Yes, MoneySeen::AskedSince];
+    all.into_iter()
+        .find(|money| money_seen_tag(*money) == tag)
+        .ok_or_else(|| format!("seen money {tag} is not known"))
 }
 
 pub(super) fn reason_tag(reason: Reason) -> u8 {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::codec::{JobNote, Opening, abbreviate, decode, encode, expand};
 use super::*;
-use crate::payment::{Doubt, Reason, Refusal, Reversal};
+use crate::payment::{Doubt, MoneySeen, Reason, Refusal, Reversal};
 
 fn time() -> impl Strategy<Value = Timestamp> {
     prop_oneof![any::<i64>(), 1_700_000_000_000i64..1_900_000_000_000].prop_map(Timestamp)
@@ -38,9 +38,21 @@ fn why() -> impl Strategy<Value = Why> {
     prop::sample::select(vec![GaveUp, Cancelled, PayFailed, Interrupted, LatePaid, Elsewhere])
 }
 
+fn money_seen() -> impl Strategy<Value = MoneySeen> {
+    prop::sample::select(vec![MoneySeen::No, MoneySeen::Yes, MoneySeen::AskedSince])
+}
+
 fn reversal() -> impl Strategy<Value = Reversal> {
-    (time(), time(), any::<u32>(), why(), prop::option::of(refusal()))
-        .prop_map(|(sent_at, since, tries, why, refused)| Reversal { sent_at, since, tries, why, refused })
+    (time(), time(), any::<u32>(), why(), prop::option::of(refusal()), money_seen()).prop_map(
+        |(sent_at, since, tries, why, refused, money_seen)| Reversal {
+            sent_at,
+            since,
+            tries,
+            why,
+            refused,
+            money_seen,
+        },
+    )
 }
 
 fn phase() -> impl Strategy<Value = Phase> {
@@ -231,8 +243,14 @@ fn the_first_form_stays_as_it_is() {
         ..entered()
     };
     let refusal = || Refusal { code: "X".to_owned(), text: "y".to_owned(), reason: Reason::Other };
-    let reversal =
-        Reversal { sent_at: at, since: at, tries: 300, why: Why::Elsewhere, refused: Some(refusal()) };
+    let reversal = Reversal {
+        sent_at: at,
+        since: at,
+        tries: 300,
+        why: Why::Elsewhere,
+        refused: Some(refusal()),
+        money_seen: MoneySeen::No,
+    };
     let proof = Proof { gateway_txn: "42".to_owned(), paid_at: at, payer_paid: 1150, coupon: 100 };
     let phases = [
         Phase::Paying { sent_at: at, payer_asked: true, refusal: Some(refusal()), interrupted: true },

@@ -171,7 +171,8 @@ impl Order {
     pub fn reverse(&mut self, now: i64, dice: &mut Dice) -> Back {
         if self.recalls > 0 && !dice.is_calm() {
             self.recalls -= 1;
-            if dice.chance(300) && !self.stubborn && self.state != State::Absent {
+            let reversible = !matches!(self.state, State::Absent | State::Refunded);
+            if dice.chance(300) && !self.stubborn && reversible {
                 self.become_(State::Closed, now);
             }
             return Back::Again;

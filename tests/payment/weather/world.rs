@@ -290,6 +290,10 @@ impl World {
                 let word = order.reverse(self.now, &mut self.dice);
                 let state = order.state;
                 self.tell(|| format!("    gateway reverses {attempt}: {word:?}, the order is {state:?}"));
+                if state == State::Closed && self.dice.fault(3) {
+                    let delay = self.dice.between(1, 10_000);
+                    self.later(delay, Happening::LateCharge { attempt });
+                }
                 if answered {
                     self.answer_travels(0, Message::Reversed { attempt, word });
                 }
@@ -301,6 +305,11 @@ impl World {
                         tried.order.dialog_heard = true;
                     }
                     self.feed(message.event())?;
+                    let told_paid =
+                        matches!(message, Message::Answered { to: Asked::Query, word: Word::Paid, .. });
+                    if told_paid && life == self.life {
+                        self.order(message.attempt()).untold = false;
+                    }
                 }
             }
             Happening::PayerActs { attempt } => self.payer_acts(attempt),
@@ -325,8 +334,14 @@ impl World {
             Happening::LateCharge { attempt } => {
                 let on_record = &self.synced.attempts[slot(attempt)].phase;
                 let over = !on_record.is_open() && !matches!(on_record, Phase::Paid(_));
+                let reversing = matches!(on_record, Phase::Reversing(_) | Phase::InDoubt(..));
                 let order = self.order(attempt);
-                if over && matches!(order.state, State::Absent | State::Unpaid | State::Closed) {
+                let possible = match order.state {
+                    State::Closed => over || reversing,
+                    State::Absent | State::Unpaid => over,
+                    State::Dialog | State::Paid | State::Failed | State::Refunded => false,
+                };
+                if possible {
                     order.untold = true;
                     order.become_(State::Paid, at);
                     self.tell(|| format!("    the bank charges {attempt} late"));
