@@ -1,5 +1,6 @@
 //! Every deed against the built daemon: nothing is believed, it costs no more than its deadline and a MiB, and the next
-//! customer pays at once. `HOSTILE_ROUNDS=100` does each a hundred times to the same daemon; `--nocapture` prints the table.
+//! customer pays at once. `HOSTILE_ROUNDS=100` does each a hundred times to the same daemon, `HOSTILE_SHOPS=62` in so many
+//! shops at a time (a round is two seconds of waiting); `--nocapture` prints the table.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -10,9 +11,6 @@ use micropayd::simulator::mood::Mood;
 use crate::deeds::{self, Deed};
 use crate::gateway::{Gateway, Seen};
 use crate::shop::{DEADLINE, PATIENCE, Shop};
-
-/// Shops at the same time.
-const AT_ONCE: usize = 10;
 
 /// From an answer that says nothing to the query, in the shops' settings.
 const QUERY_AFTER: Duration = Duration::from_millis(100);
@@ -34,7 +32,7 @@ impl Cost {
     }
 }
 
-async fn suffer(deed: Deed) -> Cost {
+async fn suffer(deed: Deed, rounds: u32) -> Cost {
     let gateway = Gateway::open().await;
     let shop = Shop::open(&gateway).await;
     // Everything that a shop does, once: its memory is then what it needs on a good day.
@@ -53,18 +51,17 @@ async fn suffer(deed: Deed) -> Cost {
     }
     let before = shop.peak();
     let mut cost = Cost { name: deed.name, held: Duration::ZERO, more: 0, next: Duration::ZERO };
-    for round in 0..rounds() {
+    for round in 0..rounds {
         let (held, next) = once(deed, &gateway, &shop, round).await;
         cost = Cost { held: cost.held.max(held), next: cost.next.max(next), ..cost };
     }
     Cost { more: shop.peak().saturating_sub(before), ..cost }
 }
 
-/// How often each deed is done.
-fn rounds() -> u32 {
-    std::env::var("HOSTILE_ROUNDS")
-        .ok()
-        .map_or(1, |rounds| rounds.parse().expect("HOSTILE_ROUNDS is a number"))
+fn number(name: &str, without: u32) -> u32 {
+    std::env::var(name).map_or(without, |number| {
+        number.parse().unwrap_or_else(|_| panic!("{name} is no number: {number:?}"))
+    })
 }
 
 /// Does the deed to one customer; how long the call was held, and how long the next customer took.
@@ -112,36 +109,37 @@ async fn once(deed: Deed, gateway: &Gateway, shop: &Shop, round: u32) -> (Durati
     (asked - paid, next)
 }
 
-fn alone(deed: Deed) -> Cost {
+fn alone(deed: Deed, rounds: u32) -> Cost {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(suffer(deed))
+    runtime.block_on(suffer(deed, rounds))
 }
 
 #[test]
 fn no_deed_of_a_gateway_is_believed_or_costs_more_than_its_deadline_and_a_mib() {
+    let rounds = number("HOSTILE_ROUNDS", 1);
     let deeds = Mutex::new(deeds::ALL.iter());
     let work = || {
         let mut costs = Vec::new();
         loop {
             let deed = deeds.lock().unwrap().next().copied();
             match deed {
-                Some(deed) => costs.push(alone(deed)),
+                Some(deed) => costs.push(alone(deed, rounds)),
                 None => return costs,
             }
         }
     };
     let mut costs: Vec<Cost> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..number("HOSTILE_SHOPS", 10)).map(|_| scope.spawn(work)).collect();
         // A panic of one is told where it happened; the others finish theirs.
         let done: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
         done.into_iter().flat_map(|costs| costs.expect("see above")).collect()
     });
-    // A machine that is busy with the other shops is slow too: whatever was slow is tried again alone.
+    // A machine that is busy with the other shops is slow too: whatever was slow is tried again alone, some times.
     for cost in &mut costs {
         let deed = deeds::ALL.iter().find(|deed| deed.name == cost.name).unwrap();
         for _ in 0..3 {
             if cost.is_too_slow() {
-                *cost = alone(*deed);
+                *cost = alone(*deed, rounds.min(20));
             }
         }
     }

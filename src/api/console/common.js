@@ -233,7 +233,9 @@ export function showStatus(status) {
   $("sandbox").hidden = !status.sandbox;
   const chips = [];
   const chip = (state, name, value, more) => {
-    const item = make("li", `chip ${state}`, `${state === "good" ? "●" : state === "bad" ? "▲" : "○"} ${name} ${value}`);
+    // A trouble mostly names its device itself.
+    const words = `${value}`.toLowerCase().includes(name.toLowerCase()) ? value : `${name} ${value}`;
+    const item = make("li", `chip ${state}`, `${state === "good" ? "●" : state === "bad" ? "▲" : "○"} ${words}`);
     if (more) item.title = more;
     chips.push(item);
   };
