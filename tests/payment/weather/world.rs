@@ -351,10 +351,10 @@ impl World {
             Happening::BillTells { attempt } => {
                 if self.order(attempt).holds_money() {
                     self.calm_at = self.calm_at.max(at);
-                    let word = Word::Paid;
+                    let (word, life) = (Word::Paid, self.life);
                     self.feed(Message::Answered { attempt, to: Asked::Query, word }.event())?;
                     // Reconciliation asks again until the record says otherwise.
-                    let heard = self.synced.attempts[slot(attempt)].phase.is_open();
+                    let heard = life == self.life && self.synced.attempts[slot(attempt)].phase.is_open();
                     self.order(attempt).untold = !heard;
                     if !heard {
                         self.later(60_000, Happening::BillTells { attempt });
