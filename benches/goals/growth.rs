@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use micropayd::ids::{CodeHint, TerminalId};
 use micropayd::journal::{Durability, Entry, JobChange, Journal, Opened, Settings};
 use micropayd::money::Amount;
-use micropayd::payment::{MoneySeen, Payment, Phase, Policy, Proof, Reversal, Why};
+use micropayd::payment::{Payment, Phase, Policy, Proof, Reversal, Why};
 use micropayd::sale::{Filter, ReceiptState, Sale};
 use micropayd::time::Timestamp;
 
@@ -80,14 +80,7 @@ fn sell(journal: &mut Journal, at: Timestamp, stays_open: bool) -> Result<Durati
     let attempt = sale.payment.attempts.last_mut().context("a sale has an attempt")?;
     if stays_open {
         let why = Why::GaveUp;
-        attempt.phase = Phase::Reversing(Reversal {
-            sent_at,
-            since: ended,
-            tries: 1,
-            why,
-            refused: None,
-            money_seen: MoneySeen::No,
-        });
+        attempt.phase = Phase::Reversing(Reversal { tries: 1, ..Reversal::new(sent_at, ended, why) });
         let entry = Entry { at: ended, event: "gave up -> reversing", sale: &sale, job: None };
         journal.append(&entry, Durability::PowerCut)?;
         return Ok(Duration::ZERO);

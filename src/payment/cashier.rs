@@ -255,7 +255,7 @@ mod tests {
     use crate::ids::CodeHint;
     use crate::money::Amount;
     use crate::payment::event::Proof;
-    use crate::payment::state::{Attempt, MoneySeen, Reversal};
+    use crate::payment::state::{Attempt, Reversal};
 
     const REASONS: [Reason; 13] = [
         Reason::CodeExpired,
@@ -286,7 +286,7 @@ mod tests {
     }
 
     fn reversal(why: Why) -> Reversal {
-        Reversal { sent_at: NOW, since: NOW, tries: 0, why, refused: None, money_seen: MoneySeen::No }
+        Reversal::new(NOW, NOW, why)
     }
 
     fn proof() -> Proof {

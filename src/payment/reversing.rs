@@ -12,8 +12,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Begins to take back an attempt whose pay request left at `sent_at` at the latest.
 pub(super) fn begin(sent_at: Timestamp, why: Why, turn: &mut Turn) -> Phase {
-    let money_seen = if why == Why::LatePaid { MoneySeen::Yes } else { MoneySeen::No };
-    let reversal = Reversal { sent_at, since: turn.now, tries: 0, why, refused: None, money_seen };
+    let reversal = Reversal::new(sent_at, turn.now, why);
     *turn.wake = Some(earliest(&reversal, turn).max(turn.now));
     Phase::Reversing(reversal)
 }
@@ -137,6 +136,7 @@ fn query_answered(mut reversal: Reversal, doubt: Option<Doubt>, answer: Answer, 
         reversal.money_seen = MoneySeen::Yes;
     }
     match answer {
+        // This may be how it was before the money came.
         Answer::Closed if reversal.money_seen != MoneySeen::No && doubt != Some(Doubt::Expired) => {
             come_sooner_after_pause(&reversal, doubt, turn);
             stay(reversal, doubt)

@@ -86,6 +86,14 @@ pub struct Reversal {
     pub money_seen: MoneySeen,
 }
 
+impl Reversal {
+    /// A reversal that begins at `since`. Money that came late was seen: that is why it goes back.
+    pub fn new(sent_at: Timestamp, since: Timestamp, why: Why) -> Self {
+        let money_seen = if why == Why::LatePaid { MoneySeen::Yes } else { MoneySeen::No };
+        Self { sent_at, since, tries: 0, why, refused: None, money_seen }
+    }
+}
+
 /// Whether the gateway has said that the order holds money, and what was done since: late money comes to an order that
 /// was closed before, and then an old answer looks like a new one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -390,14 +398,7 @@ mod tests {
     fn the_outside_is_told_in_the_words_that_it_relies_on() {
         let paying =
             |payer_asked| Phase::Paying { sent_at: NOW, payer_asked, refusal: None, interrupted: false };
-        let reversal = || Reversal {
-            sent_at: NOW,
-            since: NOW,
-            tries: 0,
-            why: Why::GaveUp,
-            refused: None,
-            money_seen: MoneySeen::No,
-        };
+        let reversal = || Reversal::new(NOW, NOW, Why::GaveUp);
         let proof = Proof { gateway_txn: String::new(), paid_at: NOW, payer_paid: 1, coupon: 0 };
         let refusal = Refusal { code: String::new(), text: String::new(), reason: Reason::Other };
         let words = [

@@ -107,7 +107,7 @@ mod tests {
     use crate::ids::CodeHint;
     use crate::input::Remark;
     use crate::money::Amount;
-    use crate::payment::{Attempt, Doubt, MoneySeen, Proof, Reason, Refusal, Reversal, Why};
+    use crate::payment::{Attempt, Doubt, Proof, Reason, Refusal, Reversal, Why};
     use crate::sale::ReceiptState;
     use crate::time::Timestamp;
 
@@ -130,14 +130,7 @@ mod tests {
     }
 
     fn reversal() -> Reversal {
-        Reversal {
-            sent_at: NOW,
-            since: NOW,
-            tries: 0,
-            why: Why::GaveUp,
-            refused: None,
-            money_seen: MoneySeen::No,
-        }
+        Reversal::new(NOW, NOW, Why::GaveUp)
     }
 
     /// A sale with attempts in these phases, named by its sequence.

@@ -69,6 +69,7 @@ async fn suffer(deed: Deed, rounds: u32) -> Cost {
     Cost { more: shop.peak().saturating_sub(before), ..cost }
 }
 
+/// The environment's number, or `without`.
 fn number(name: &str, without: u32) -> u32 {
     std::env::var(name).map_or(without, |number| {
         number.parse().unwrap_or_else(|_| panic!("{name} is no number: {number:?}"))

@@ -8,7 +8,7 @@ use micropayd::journal::{
     Durability, Entry, JobChange, Journal, JournalError, Opened, Settings, read_only, verify_all,
 };
 use micropayd::money::Amount;
-use micropayd::payment::{Attempt, MoneySeen, Payment, Phase, Policy, Proof, Reason, Refusal, Reversal, Why};
+use micropayd::payment::{Attempt, Payment, Phase, Policy, Proof, Reason, Refusal, Reversal, Why};
 use micropayd::sale::{LifeStep, ReceiptState, Records, Sale};
 use micropayd::time::Timestamp;
 
@@ -89,14 +89,7 @@ impl Shop {
                 self.pay(&mut sale)
             }
             1 => {
-                let reversal = Reversal {
-                    sent_at: self.now,
-                    since: self.now,
-                    tries: 1,
-                    why: Why::GaveUp,
-                    refused: None,
-                    money_seen: MoneySeen::No,
-                };
+                let reversal = Reversal { tries: 1, ..Reversal::new(self.now, self.now, Why::GaveUp) };
                 sale.payment.attempts[0].phase = Phase::Reversing(reversal);
                 self.keep(&mut sale, "give up", None, Durability::PowerCut)?;
                 sale.payment.attempts[0].phase = Phase::Reversed(Why::GaveUp);

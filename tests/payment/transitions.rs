@@ -32,12 +32,8 @@ fn situations() -> Vec<Situation> {
     };
     let expired = || Some(words::refusal("AUTHCODEEXPIRE", Reason::CodeExpired));
     let reversal = |why, since_s: u64, tries| Reversal {
-        sent_at: START,
-        since: START + Duration::from_secs(since_s),
         tries,
-        why,
-        refused: None,
-        money_seen: if why == Why::LatePaid { MoneySeen::Yes } else { MoneySeen::No },
+        ..Reversal::new(START, START + Duration::from_secs(since_s), why)
     };
     let refused =
         |reversal| Reversal { refused: Some(words::refusal("TRADE_ERROR", Reason::Other)), ..reversal };
