@@ -23,8 +23,8 @@ pub enum Input {
     Answered(SaleId, u8, Answer),
     /// A query of an attempt is over; the number is the one that it was asked with.
     Queried(SaleId, u8, u64, Answer),
-    /// A reverse request is over.
-    Reversed(SaleId, u8, ReversalAnswer),
+    /// A reverse request of an attempt is over; the number is the one that it was asked with.
+    Reversed(SaleId, u8, u64, ReversalAnswer),
     /// Somebody asks for something.
     Command(Command),
 }

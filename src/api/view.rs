@@ -302,6 +302,7 @@ fn seconds_left(payment: &payment::Payment, now: Timestamp, policy: &Policy) -> 
         Phase::Reversing(_)
         | Phase::InDoubt(..)
         | Phase::Paid(_)
+        | Phase::Contradicted { .. }
         | Phase::Refused { .. }
         | Phase::Declined(_)
         | Phase::Reversed(_)
@@ -320,7 +321,7 @@ impl Attempt {
                 refusal = reversal.refused.as_ref();
                 why = Some(reversal.why);
             }
-            Phase::Paid(paid) => proof = Some(paid),
+            Phase::Paid(paid) | Phase::Contradicted { proof: paid, .. } => proof = Some(paid),
             Phase::Refused { refusal: refused, .. } | Phase::Declined(refused) => refusal = Some(refused),
             Phase::Reversed(reason) => why = Some(*reason),
         }

@@ -216,7 +216,7 @@ pub fn expand(short: &str, id: &str, attempts: &[Attempt]) -> String {
 /// The gateway's number of the paid attempt.
 fn number(attempts: &[Attempt]) -> Option<&str> {
     attempts.iter().find_map(|attempt| match &attempt.phase {
-        Phase::Paid(proof) => Some(proof.gateway_txn.as_str()),
+        Phase::Paid(proof) | Phase::Contradicted { proof, .. } => Some(proof.gateway_txn.as_str()),
         _ => None,
     })
 }
@@ -278,10 +278,12 @@ impl Writer {
             }
             Phase::Paid(proof) => {
                 self.byte(5);
-                self.text(&proof.gateway_txn);
-                self.time(proof.paid_at);
-                self.number(proof.payer_paid.into());
-                self.number(proof.coupon.into());
+                self.proof(proof);
+            }
+            Phase::Contradicted { proof, since } => {
+                self.byte(10);
+                self.proof(proof);
+                self.time(*since);
             }
             Phase::Declined(refusal) => {
                 self.byte(6);
@@ -298,6 +300,13 @@ impl Writer {
             }
             Phase::Void => self.byte(8),
         }
+    }
+
+    fn proof(&mut self, proof: &Proof) {
+        self.text(&proof.gateway_txn);
+        self.time(proof.paid_at);
+        self.number(proof.payer_paid.into());
+        self.number(proof.coupon.into());
     }
 
     fn refusal(&mut self, refusal: &Refusal) {
@@ -430,19 +439,24 @@ impl<'a> Reader<'a> {
             }
             3 => Phase::Reversing(self.reversal()?),
             4 => Phase::InDoubt(self.reversal()?, doubt_from_tag(self.byte()?)?),
-            5 => Phase::Paid(Proof {
-                gateway_txn: self.text()?,
-                paid_at: self.time()?,
-                payer_paid: self.number_u32()?,
-                coupon: self.number_u32()?,
-            }),
+            5 => Phase::Paid(self.proof()?),
             6 => Phase::Declined(self.refusal()?),
             7 => Phase::Reversed(why_from_tag(self.byte()?)?),
             8 => Phase::Void,
             9 => Phase::Refused { sent_at: self.time()?, refusal: self.refusal()? },
+            10 => Phase::Contradicted { proof: self.proof()?, since: self.time()? },
             other => return Err(format!("phase {other} is not known")),
         };
         Ok(Attempt { phase, hint, wake })
+    }
+
+    fn proof(&mut self) -> Result<Proof, String> {
+        Ok(Proof {
+            gateway_txn: self.text()?,
+            paid_at: self.time()?,
+            payer_paid: self.number_u32()?,
+            coupon: self.number_u32()?,
+        })
     }
 
     fn refusal(&mut self) -> Result<Refusal, String> {

@@ -88,6 +88,10 @@ pub fn told(payment: &Payment, now: Timestamp, policy: &Policy, language: Langua
         Phase::Reversing(reversal) => reversing(reversal.why, language),
         Phase::InDoubt(_, doubt) => (Next::CallManager, in_doubt(*doubt, language).to_owned()),
         Phase::Paid(_) => (Next::HandOver, paid(payment, language).to_owned()),
+        Phase::Contradicted { .. } => (Next::CallManager, language.pick(
+            "先报收款成功，后报订单已关闭，正在核实；请叫店长，商品未交付的先不要交付",
+            "Said to be paid, then said to be closed; being looked into. Call the manager. Keep goods that are still here.",
+        ).to_owned()),
         Phase::Refused { refusal, .. } | Phase::Declined(refusal) => declined(refusal, language),
         Phase::Reversed(why) => reversed(*why, language),
         Phase::Void => {
@@ -255,7 +259,7 @@ mod tests {
     use crate::ids::CodeHint;
     use crate::money::Amount;
     use crate::payment::event::Proof;
-    use crate::payment::state::{Attempt, Reversal};
+    use crate::payment::state::{Attempt, Reversal, SalePhase};
 
     const REASONS: [Reason; 13] = [
         Reason::CodeExpired,
@@ -304,6 +308,7 @@ mod tests {
 
     fn every_phase() -> Vec<Phase> {
         let mut phases = vec![Phase::Armed, Phase::Paid(proof()), Phase::Void, paying(false, None, false)];
+        phases.push(Phase::Contradicted { proof: proof(), since: NOW });
         phases.extend([paying(true, None, false), paying(false, None, true)]);
         phases.extend(REASONS.map(|reason| paying(false, Some(refusal(reason)), false)));
         phases.extend(REASONS.map(|reason| Phase::Declined(refusal(reason))));
@@ -332,7 +337,7 @@ mod tests {
     fn goods_are_handed_over_only_when_paid() {
         for phase in every_phase() {
             let payment = sale([phase]);
-            let paid = payment.paid().is_some();
+            let paid = payment.phase() == SalePhase::Paid;
             let (chinese, english) = say(&payment, 7);
             for told in [&chinese, &english] {
                 assert_eq!(told.hand_over_goods, paid, "{payment:?}");

@@ -24,6 +24,9 @@ pub struct Policy {
     /// From the pay request to the moment at which a payment code that had not arrived can no longer pay:
     /// a code lives about 60 s (payment code page); 5 s of margin.
     pub code_life: Duration,
+    /// From the gateway's word that a paid order is closed to the query that decides: 70 s. No page says how old an answer
+    /// can be; this is longer than any delay that was reported, and than a payment code can go on to move money.
+    pub decide_after: Duration,
     /// The longest that any one request can be under way, all hosts and time-outs together; asks again after that even
     /// if the answer event was lost.
     pub answer_within: Duration,
@@ -44,6 +47,7 @@ impl Default for Policy {
             reverse_for: seconds(7 * 24 * 60 * 60),
             call_manager_after: seconds(10 * 60),
             code_life: seconds(65),
+            decide_after: seconds(70),
             answer_within: seconds(30),
             scan_within: seconds(10 * 60),
         }

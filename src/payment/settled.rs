@@ -17,7 +17,7 @@ pub(super) fn paid(proof: Proof, event: Event, turn: &mut Turn) -> Phase {
             }
             Answer::Closed => {
                 turn.ask(Effect::CallManager);
-                Phase::Reversed(Why::Elsewhere)
+                contradiction(proof, turn)
             }
             Answer::Paid(_)
             | Answer::AwaitingPayer
@@ -36,6 +36,56 @@ pub(super) fn paid(proof: Proof, event: Event, turn: &mut Turn) -> Phase {
             Phase::Paid(proof)
         }
     }
+}
+
+/// What is later than this word must decide: a bank can move money after an order was closed, and then "closed" can be
+/// how it was before.
+fn contradiction(proof: Proof, turn: &mut Turn) -> Phase {
+    *turn.wake = Some(turn.now + turn.policy.decide_after);
+    Phase::Contradicted { proof, since: turn.now }
+}
+
+/// [`Phase::Contradicted`]: the answer to a query that was asked late enough is the truth, paid or closed.
+pub(super) fn contradicted(proof: Proof, since: Timestamp, event: Event, turn: &mut Turn) -> Phase {
+    // Then the newest query was asked late enough.
+    let timer_has_rung = turn.wake.is_some_and(|wake| wake > since + turn.policy.decide_after);
+    match event {
+        Event::Answered { to: Asked::Query, answer, .. } => match answer {
+            Answer::Paid(_) if !timer_has_rung => return contradiction(proof, turn),
+            Answer::Paid(_) => return Phase::Paid(proof),
+            Answer::Refunded => {
+                turn.ask(Effect::CallManager);
+                return Phase::Paid(proof);
+            }
+            Answer::Closed if timer_has_rung => {
+                turn.ask(Effect::CallManager);
+                return Phase::Reversed(Why::Elsewhere);
+            }
+            Answer::Closed
+            | Answer::AwaitingPayer
+            | Answer::Refused(_)
+            | Answer::NotPaid
+            | Answer::NotFound
+            | Answer::PayFailed
+            | Answer::NeverSent(_)
+            | Answer::Unknown(_) => {}
+        },
+        Event::Wake => {
+            turn.ask(Effect::Query);
+            // Time for the answer; seldomer the longer nothing decides.
+            let pause =
+                turn.now.since(since).min(turn.policy.reverse_every_max).max(turn.policy.answer_within * 2);
+            *turn.wake = Some(turn.now + pause);
+        }
+        Event::Check => turn.ask(Effect::Query),
+        Event::Restarted => {
+            // The life before may have ended before anybody heard its call.
+            turn.ask(Effect::CallManager);
+            return contradiction(proof, turn);
+        }
+        Event::Answered { to: Asked::Pay, .. } | Event::Code(_) | Event::Reversed { .. } | Event::Cancel => {}
+    }
+    Phase::Contradicted { proof, since }
 }
 
 /// A query has confirmed what the gateway refused; another one does when the code is dead.

@@ -53,6 +53,14 @@ pub enum Phase {
     InDoubt(Reversal, Doubt),
     /// With us.
     Paid(Proof),
+    /// Not known: the gateway said that it is with us, and then that the order is closed. Either somebody took it back
+    /// elsewhere, or that word is older than the money. A person is called, and the gateway is asked again later.
+    Contradicted {
+        /// The gateway's word that it is with us.
+        proof: Proof,
+        /// When the latest word came that the one before contradicts; a restart sets it to the restart.
+        since: Timestamp,
+    },
     /// With the payer, by the gateway's own word, which a query has confirmed; so the customer may try again. But that query
     /// came at once, and "no such order" proves little before the code is dead: then it is asked once more.
     Refused {
@@ -210,10 +218,10 @@ impl Payment {
         matches!(self.phase(), SalePhase::AwaitingCode | SalePhase::Paying)
     }
 
-    /// The attempt that is paid, with its ordinal.
+    /// The attempt that is on record as paid, with its ordinal; it stays so while a contradiction is looked into.
     pub fn paid(&self) -> Option<(u8, &Proof)> {
         self.attempts.iter().zip(1..).find_map(|(attempt, ordinal)| match &attempt.phase {
-            Phase::Paid(proof) => Some((ordinal, proof)),
+            Phase::Paid(proof) | Phase::Contradicted { proof, .. } => Some((ordinal, proof)),
             _ => None,
         })
     }
@@ -248,7 +256,9 @@ impl Payment {
     pub fn money(&self) -> Money {
         let of = |phase: &Phase| match phase {
             Phase::Armed | Phase::Refused { .. } | Phase::Declined(_) | Phase::Void => Money::None,
-            Phase::Paying { .. } | Phase::Reversing(_) | Phase::InDoubt(..) => Money::Possible,
+            Phase::Paying { .. } | Phase::Reversing(_) | Phase::InDoubt(..) | Phase::Contradicted { .. } => {
+                Money::Possible
+            }
             Phase::Paid(_) => Money::Taken,
             Phase::Reversed(_) => Money::Returned,
         };
@@ -276,6 +286,7 @@ impl Phase {
             Phase::Reversing(_) => "reversing",
             Phase::InDoubt(..) => "in_doubt",
             Phase::Paid(_) => "paid",
+            Phase::Contradicted { .. } => "contradicted",
             Phase::Refused { .. } => "refused",
             Phase::Declined(_) => "declined",
             Phase::Reversed(_) => "reversed",
@@ -286,7 +297,7 @@ impl Phase {
     /// Whether the machine still has something to do or to wait for here.
     pub fn is_open(&self) -> bool {
         match self {
-            Phase::Refused { .. } => true,
+            Phase::Refused { .. } | Phase::Contradicted { .. } => true,
             Phase::Armed | Phase::Paying { .. } | Phase::Reversing(_) | Phase::InDoubt(..) => true,
             Phase::Paid(_) | Phase::Declined(_) | Phase::Reversed(_) | Phase::Void => false,
         }
@@ -303,7 +314,7 @@ impl Phase {
             Phase::Armed => SalePhase::AwaitingCode,
             Phase::Paying { .. } => SalePhase::Paying,
             Phase::Reversing(_) => SalePhase::Reversing,
-            Phase::InDoubt(..) => SalePhase::InDoubt,
+            Phase::InDoubt(..) | Phase::Contradicted { .. } => SalePhase::InDoubt,
             Phase::Paid(_) => SalePhase::Paid,
             Phase::Refused { .. } | Phase::Declined(_) => SalePhase::Declined,
             Phase::Reversed(_) => SalePhase::Reversed,
@@ -407,7 +418,8 @@ mod tests {
             (paying(true), ("paying", "possible", Some("payer_password"))),
             (Phase::Reversing(reversal()), ("reversing", "possible", Some("gateway"))),
             (Phase::InDoubt(reversal(), Doubt::TooLong), ("in_doubt", "possible", Some("gateway"))),
-            (Phase::Paid(proof), ("paid", "taken", None)),
+            (Phase::Paid(proof.clone()), ("paid", "taken", None)),
+            (Phase::Contradicted { proof, since: NOW }, ("in_doubt", "possible", Some("gateway"))),
             (Phase::Declined(refusal), ("declined", "none", None)),
             (Phase::Reversed(Why::GaveUp), ("reversed", "returned", None)),
             (Phase::Void, ("cancelled", "none", None)),

@@ -21,7 +21,8 @@ pub enum Effect {
     /// the answer to an older one must not reach the machine any more, for it may describe the time before a refusal,
     /// or before the request arrived.
     Query(u8),
-    /// Ask the gateway to reverse this attempt.
+    /// Ask the gateway to reverse this attempt. Takes the place of a reverse request that is still under way, as a query
+    /// does: what the older one did can be from before the money came that the newer one is for.
     Reverse(u8),
     /// Print the receipt of this attempt (the job is committed together with the step).
     Receipt(u8),
@@ -99,7 +100,11 @@ fn may_try_again(payment: &Payment) -> bool {
     let out_of_the_way = |attempt: &Attempt| match &attempt.phase {
         Phase::Refused { .. } | Phase::Declined(_) | Phase::Reversed(_) | Phase::Void => true,
         Phase::Reversing(reversal) => reversal.why == Why::LatePaid,
-        Phase::Armed | Phase::Paying { .. } | Phase::InDoubt(..) | Phase::Paid(_) => false,
+        Phase::Armed
+        | Phase::Paying { .. }
+        | Phase::InDoubt(..)
+        | Phase::Paid(_)
+        | Phase::Contradicted { .. } => false,
     };
     !payment.single
         && payment.attempts.len() < ATTEMPTS_MAX.into()
@@ -150,6 +155,7 @@ fn turn(
         Phase::Reversing(reversal) => reversing::on(reversal, None, event, turn),
         Phase::InDoubt(reversal, doubt) => reversing::on(reversal, Some(doubt), event, turn),
         Phase::Paid(proof) => settled::paid(proof, event, turn),
+        Phase::Contradicted { proof, since } => settled::contradicted(proof, since, event, turn),
         Phase::Refused { sent_at, refusal } => settled::looked(sent_at, refusal, event, turn),
         over @ (Phase::Declined(_) | Phase::Reversed(_) | Phase::Void) => settled::over(over, event, turn),
     };
@@ -176,6 +182,7 @@ impl Milestone {
             Phase::Armed
             | Phase::Paying { .. }
             | Phase::Paid(_)
+            | Phase::Contradicted { .. }
             | Phase::Refused { .. }
             | Phase::Declined(_)
             | Phase::Reversed(_)

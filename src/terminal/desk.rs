@@ -68,8 +68,8 @@ pub enum Act {
     Pay(SaleId, u8, Order, PaymentCode),
     /// Ask for this attempt's state, and report the answer with this number.
     Query(SaleId, u8, Order, u64),
-    /// Ask to reverse this attempt, and report the answer.
-    Reverse(SaleId, u8, Order),
+    /// Ask to reverse this attempt, and report the answer with this number.
+    Reverse(SaleId, u8, Order, u64),
     /// Make sure that the pay request will not wait for a handshake.
     Warm,
     /// Hand this to the printer, and report if it does not take it.
@@ -94,7 +94,8 @@ pub struct Desk {
     pub(super) journal_trouble: Option<String>,
     pub(super) jobs: super::printing::Jobs,
     pub(super) acts: Vec<Act>,
-    pub(super) queries: super::keeping::Queries,
+    pub(super) queries: super::keeping::UnderWay,
+    pub(super) reversals: super::keeping::UnderWay,
     recent: RecentCodes,
     devices: Vec<(Device, Timestamp)>,
     gateway: Option<(bool, Timestamp)>,
@@ -128,7 +129,8 @@ impl Desk {
             journal_trouble: None,
             jobs: super::printing::Jobs::default(),
             acts: Vec::new(),
-            queries: super::keeping::Queries::default(),
+            queries: super::keeping::UnderWay::default(),
+            reversals: super::keeping::UnderWay::default(),
             recent: RecentCodes::default(),
             devices: Vec::new(),
             gateway: None,
@@ -175,10 +177,7 @@ impl Desk {
                 self.event(&id, Event::Answered { attempt, to: Asked::Pay, answer }, now);
             }
             Input::Queried(id, attempt, number, answer) => self.queried(&id, attempt, number, answer, now),
-            Input::Reversed(id, attempt, answer) => {
-                self.heard_reversal(&answer, now);
-                self.event(&id, Event::Reversed { attempt, answer }, now);
-            }
+            Input::Reversed(id, attempt, number, answer) => self.reversed(&id, attempt, number, answer, now),
             Input::Command(command) => self.command(command, now),
         }
         self.print_next(now);
@@ -451,7 +450,7 @@ impl Desk {
         }
     }
 
-    fn heard_reversal(&mut self, answer: &ReversalAnswer, now: Timestamp) {
+    pub(super) fn heard_reversal(&mut self, answer: &ReversalAnswer, now: Timestamp) {
         match answer {
             ReversalAnswer::NeverSent(cause) | ReversalAnswer::Unknown(cause) => self.line(Some(cause), now),
             ReversalAnswer::Done

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::ids::{PaymentCode, SaleId};
 use crate::input::{Device, DeviceKind, JobId, Notice, Refused};
 use crate::journal::{Durability, Entry, JobChange, JournalError};
-use crate::payment::{Answer, Asked, Effect, Event, step};
+use crate::payment::{Answer, Asked, Effect, Event, ReversalAnswer, step};
 use crate::printer::Job;
 use crate::sale::{ReceiptState, Sale};
 use crate::terminal::desk::{Act, Desk};
@@ -17,21 +17,21 @@ use crate::time::Timestamp;
 /// Between attempts to write to a journal that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Numbers the queries, so that the answer to an older one can be told from the newest.
+/// Numbers the requests of one kind, so that the answer to an older one can be told from the newest.
 #[derive(Default)]
-pub(super) struct Queries {
+pub(super) struct UnderWay {
     asked: u64,
     newest: BTreeMap<(SaleId, u8), u64>,
 }
 
-impl Queries {
+impl UnderWay {
     fn next(&mut self, id: &SaleId, attempt: u8) -> u64 {
         self.asked += 1;
         self.newest.insert((id.clone(), attempt), self.asked);
         self.asked
     }
 
-    /// Whether this is the newest query of the attempt; nothing more is expected of it then.
+    /// Whether this is the newest of the attempt; nothing more is expected of it then.
     fn ends(&mut self, id: &SaleId, attempt: u8, number: u64) -> bool {
         let newest = (id.clone(), attempt);
         let ends = self.newest.get(&newest) == Some(&number);
@@ -48,6 +48,21 @@ impl Desk {
         self.heard(&answer, now);
         if self.queries.ends(id, attempt, number) {
             self.event(id, Event::Answered { attempt, to: Asked::Query, answer }, now);
+        }
+    }
+
+    /// The answer to a reverse request. What an older one did may be from before the money came.
+    pub(super) fn reversed(
+        &mut self,
+        id: &SaleId,
+        attempt: u8,
+        number: u64,
+        answer: ReversalAnswer,
+        now: Timestamp,
+    ) {
+        self.heard_reversal(&answer, now);
+        if self.reversals.ends(id, attempt, number) {
+            self.event(id, Event::Reversed { attempt, answer }, now);
         }
     }
 
@@ -135,7 +150,10 @@ impl Desk {
                     let number = self.queries.next(id, n);
                     self.acts.push(Act::Query(id.clone(), n, Self::order(sale, n), number));
                 }
-                Effect::Reverse(n) => self.acts.push(Act::Reverse(id.clone(), n, Self::order(sale, n))),
+                Effect::Reverse(n) => {
+                    let number = self.reversals.next(id, n);
+                    self.acts.push(Act::Reverse(id.clone(), n, Self::order(sale, n), number));
+                }
                 // Its job is committed together with the step. The drawer is not kept anywhere: what a crash comes before
                 // stays shut, and neither a restart nor a copy opens it.
                 Effect::Receipt(_) => {

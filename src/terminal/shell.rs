@@ -58,10 +58,10 @@ impl Shell {
                     let behind = in_hand != Some(&id);
                     self.call(call, behind, move |answer| Input::Queried(id, n, number, answer));
                 }
-                Act::Reverse(id, n, order) => {
+                Act::Reverse(id, n, order, number) => {
                     let call = self.gateway.reverse(&order);
                     let behind = in_hand != Some(&id);
-                    self.call(call, behind, move |answer| Input::Reversed(id, n, answer));
+                    self.call(call, behind, move |answer| Input::Reversed(id, n, number, answer));
                 }
                 Act::Warm => {
                     let http = Arc::clone(&self.http);

@@ -44,7 +44,9 @@ fn owed(sale: &Sale) -> Option<ObligationKind> {
     let any = |open: fn(&Phase) -> bool| sale.payment.attempts.iter().any(|attempt| open(&attempt.phase));
     if any(|phase| matches!(phase, Phase::Reversing(_) | Phase::InDoubt(..))) {
         Some(ObligationKind::Reversal)
-    } else if any(|phase| matches!(phase, Phase::Paying { .. } | Phase::Refused { .. })) {
+    } else if any(|phase| {
+        matches!(phase, Phase::Paying { .. } | Phase::Refused { .. } | Phase::Contradicted { .. })
+    }) {
         Some(ObligationKind::Query)
     } else {
         None
@@ -58,9 +60,9 @@ impl Desk {
         for sale in self.sales.values() {
             let Some(kind) = owed(sale) else { continue };
             let language = self.setup.language;
-            let paying = sale.payment.phase() == SalePhase::Paying;
+            let told_at_the_till = matches!(sale.payment.phase(), SalePhase::Paying | SalePhase::InDoubt);
             let text = match kind {
-                ObligationKind::Query if !paying => words::looks_again(language).to_owned(),
+                ObligationKind::Query if !told_at_the_till => words::looks_again(language).to_owned(),
                 _ => told(&sale.payment, now, &self.setup.policy, language).text,
             };
             open.push(Obligation {

@@ -106,7 +106,7 @@ pub fn phase(phase: &Phase) -> String {
         MoneySeen::AskedSince => Some("money seen, asked since"),
     };
     let details = match phase {
-        Phase::Armed | Phase::Paid(_) | Phase::Void => vec![],
+        Phase::Armed | Phase::Paid(_) | Phase::Contradicted { .. } | Phase::Void => vec![],
         Phase::Paying { payer_asked, refusal, interrupted, .. } => [
             (*payer_asked, "payer asked"),
             (refusal.is_some(), "refusal to confirm"),

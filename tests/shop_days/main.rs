@@ -25,15 +25,16 @@ use std::time::{Duration, Instant};
 
 use micropayd::gateway::Gateway;
 use micropayd::ids::PaymentCode;
-use micropayd::input::{Input, Notice, Scan};
+use micropayd::input::{Command, Input, Notice, Scan};
 use micropayd::journal::{Journal, Settings};
 use micropayd::payment::cashier::Language;
-use micropayd::payment::{Answer, Cause, Phase, SalePhase};
+use micropayd::payment::{Answer, Cause, Phase, ReversalAnswer, SalePhase};
 use micropayd::simulator::mood::Mood;
 use micropayd::simulator::weather::{Fault, Rule, Where};
 use micropayd::simulator::world::Offer;
 use micropayd::terminal::desk::{Act, Desk};
 use micropayd::time::Timestamp;
+use tokio::sync::oneshot;
 
 use shop::Shop;
 
@@ -158,4 +159,52 @@ fn only_what_was_heard_of_the_line_is_told_of_it() {
     assert_eq!(told(Answer::NeverSent(Cause::Connect)), [(false, Cause::Connect.to_string())]);
     assert_eq!(told(Answer::NeverSent(Cause::NoTurn)), []);
     assert_eq!(told(Answer::Unknown(Cause::Code("SYSTEMERROR".to_owned()))), [(true, String::new())]);
+}
+
+/// What was asked for again is answered only once, for the machine: an older answer can be of another time.
+#[test]
+fn only_the_answer_to_the_newest_request_reaches_the_machine() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut shop = Shop::new(dir.path(), 1);
+    let id = shop.open(1250, "key").expect("a sale");
+    let mut now = shop.clock();
+    let (code, _) = shop.front.world.new_code(shop.now, Mood::Pay, Offer::default());
+    let code = PaymentCode::parse(&code).expect("a code");
+    let (records, desk) = (shop.desk().records(), shop.desk());
+    let phase = || records.sale(&id).expect("readable").expect("kept").payment.phase();
+    desk.handle(Input::Scan(Scan::Code("scanner".to_owned(), code)), now);
+    desk.settle(now);
+    desk.handle(Input::Command(Command::Cancel(id.clone(), oneshot::channel().0)), now);
+    desk.take_acts();
+    // Two reverse requests that nobody has answered yet, and two queries.
+    let (mut reversals, mut queries) = (Vec::new(), Vec::new());
+    while reversals.len() < 2 || queries.len() < 2 {
+        now = desk.next_tick().expect("a timer").max(now);
+        desk.tick(now);
+        desk.handle(Input::Command(Command::Check(id.clone(), oneshot::channel().0)), now);
+        for act in desk.take_acts() {
+            match act {
+                Act::Reverse(_, _, _, number) => reversals.push(number),
+                Act::Query(_, _, _, number) => queries.push(number),
+                _ => {}
+            }
+        }
+    }
+    let (newest_reversal, newest_query) = (reversals.pop().expect("asked"), queries.pop().expect("asked"));
+    for number in queries {
+        desk.handle(Input::Queried(id.clone(), 1, number, Answer::Closed), now);
+        assert_eq!(phase(), SalePhase::Reversing, "query {number}");
+    }
+    for (number, is_heard) in
+        reversals.into_iter().map(|number| (number, false)).chain([(newest_reversal, true)])
+    {
+        desk.handle(Input::Reversed(id.clone(), 1, number, ReversalAnswer::Done), now);
+        let asks = desk.take_acts().iter().any(|act| matches!(act, Act::Query(..)));
+        assert_eq!(asks, is_heard, "reverse request {number}");
+    }
+    // The reversal's own query took the place of this one.
+    desk.handle(Input::Queried(id.clone(), 1, newest_query, Answer::Closed), now);
+    assert_eq!(phase(), SalePhase::Reversing);
+    desk.handle(Input::Queried(id.clone(), 1, newest_query + 1, Answer::Closed), now);
+    assert_eq!(phase(), SalePhase::Reversed);
 }

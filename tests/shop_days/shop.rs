@@ -153,10 +153,10 @@ impl<'a> Shop<'a> {
                     let call = self.gateway.query(&order);
                     self.send(call, Api::Orderquery, move |a| Input::Queried(id, n, number, a));
                 }
-                Act::Reverse(id, n, order) => {
+                Act::Reverse(id, n, order, number) => {
                     self.not_too_soon(&order);
                     let call = self.gateway.reverse(&order);
-                    self.send(call, Api::Reverse, move |a| Input::Reversed(id, n, a));
+                    self.send(call, Api::Reverse, move |a| Input::Reversed(id, n, number, a));
                 }
                 Act::Print(Job::Receipt(job, receipt)) => self.print(job, &receipt),
                 Act::Print(Job::Drawer) => self.opened.0 += 1,

@@ -152,10 +152,10 @@ impl Life<'_> {
                     self.queue.push_back(("the gateway's answer to the query".to_owned(), input));
                     "a query"
                 }
-                Act::Reverse(id, n, order) => {
+                Act::Reverse(id, n, order, number) => {
                     let call = self.gateway.reverse(&order);
                     let answer = self.send(call, Api::Reverse);
-                    let input = Input::Reversed(id, n, answer);
+                    let input = Input::Reversed(id, n, number, answer);
                     self.queue.push_back(("the gateway's answer to the reversal".to_owned(), input));
                     "a reversal"
                 }

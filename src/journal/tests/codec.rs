@@ -55,10 +55,19 @@ fn reversal() -> impl Strategy<Value = Reversal> {
     )
 }
 
+fn proof() -> impl Strategy<Value = Proof> {
+    let proof = ("[0-9a-zA-Z]{0,32}", time(), any::<u32>(), any::<u32>());
+    proof.prop_map(|(gateway_txn, paid_at, payer_paid, coupon)| Proof {
+        gateway_txn,
+        paid_at,
+        payer_paid,
+        coupon,
+    })
+}
+
 fn phase() -> impl Strategy<Value = Phase> {
     let doubt = prop::sample::select(vec![Doubt::TooLong, Doubt::Refused, Doubt::Expired]);
     let paying = (time(), any::<bool>(), prop::option::of(refusal()), any::<bool>());
-    let proof = ("[0-9a-zA-Z]{0,32}", time(), any::<u32>(), any::<u32>());
     prop_oneof![
         Just(Phase::Armed),
         paying.prop_map(|(sent_at, payer_asked, refusal, interrupted)| Phase::Paying {
@@ -69,12 +78,8 @@ fn phase() -> impl Strategy<Value = Phase> {
         }),
         reversal().prop_map(Phase::Reversing),
         (reversal(), doubt).prop_map(|(reversal, doubt)| Phase::InDoubt(reversal, doubt)),
-        proof.prop_map(|(gateway_txn, paid_at, payer_paid, coupon)| Phase::Paid(Proof {
-            gateway_txn,
-            paid_at,
-            payer_paid,
-            coupon
-        })),
+        proof().prop_map(Phase::Paid),
+        (proof(), time()).prop_map(|(proof, since)| Phase::Contradicted { proof, since }),
         (time(), refusal()).prop_map(|(sent_at, refusal)| Phase::Refused { sent_at, refusal }),
         refusal().prop_map(Phase::Declined),
         why().prop_map(Phase::Reversed),

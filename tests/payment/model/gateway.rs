@@ -3,7 +3,9 @@
 use micropayd::payment::{Answer, Asked, Cause, Event, Proof, Reason, Refusal, ReversalAnswer};
 use micropayd::time::Timestamp;
 
-use super::{ANSWERS_WITHIN, Action, CODE_LIVES, Decision, Message, Order, Stands, State, What, Word, slot};
+use super::{
+    ANSWERS_WITHIN, Action, CODE_LIVES, Decision, LAGS_FOR, Message, Order, Stands, State, What, Word, slot,
+};
 
 impl Order {
     fn becomes(&mut self, stands: Stands, now: u8, word: Word) -> Word {
@@ -36,6 +38,9 @@ impl State {
             }
             What::Query => {
                 arrives(Decision::Obeys);
+                if order.charged_late && order.stands == Stands::Paid && self.now <= order.since + LAGS_FOR {
+                    arrives(Decision::SaysHowItWas);
+                }
                 self.may_get_lost(message, actions);
             }
             What::Reverse => {
@@ -80,6 +85,7 @@ impl State {
                 order.killed = true;
                 Word::Refused
             }
+            (What::Query, Decision::SaysHowItWas) => Word::Closed,
             (What::Query, _) => match order.stands {
                 Stands::Absent => Word::NotFound,
                 Stands::Dialog => Word::AwaitingPayer,

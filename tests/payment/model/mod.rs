@@ -4,12 +4,13 @@
 //! certain, and what this cannot hold (long waits, many attempts, lag) the weather throws dice for.
 
 mod gateway;
+mod properties;
 
 use std::time::Duration;
 
 use micropayd::ids::CodeHint;
 use micropayd::money::Amount;
-use micropayd::payment::{Effect, Event, Payment, Phase, Policy, SalePhase, Why, step};
+use micropayd::payment::{Effect, Event, Payment, Phase, Policy, step};
 use micropayd::time::Timestamp;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
@@ -17,6 +18,8 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 const CODE_LIVES: u8 = 3;
 /// A whole answer, or the word that there is none, comes within so many ticks.
 const ANSWERS_WITHIN: u8 = 1;
+/// A query of an order that was charged late can be answered as if it was not, within so many ticks.
+const LAGS_FOR: u8 = 1;
 /// A payer closes the password dialog within so many ticks.
 const DIALOG_LASTS: u8 = 3;
 /// Whatever happens, the payment is at rest by then where one thing goes wrong.
@@ -31,6 +34,8 @@ struct World {
     crashes: u8,
     losses: u8,
     cancels: u8,
+    /// How often the bank charges an order that is closed.
+    late_charges: u8,
     policy: Policy,
 }
 
@@ -49,6 +54,9 @@ struct State {
     crashes: u8,
     losses: u8,
     cancels: u8,
+    late_charges: u8,
+    /// Somebody looks at the payment once, after such a charge.
+    checks: u8,
     restarted: bool,
     /// What a rule says that a single state does not show.
     broken: Option<&'static str>,
@@ -62,6 +70,10 @@ struct Order {
     killed: bool,
     receipts: u8,
     reversed_before_arrival: bool,
+    /// Charged after it was closed.
+    charged_late: bool,
+    /// And the machine was not told yet.
+    untold: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -119,6 +131,10 @@ enum Action {
     Lost(Message, Word),
     Told(Message),
     PayerActs(u8, bool),
+    /// The gateway closes an order that nobody paid.
+    Closes(u8),
+    ChargesLate(u8),
+    Check,
     Crash {
         unsynced_lost: bool,
     },
@@ -136,6 +152,7 @@ enum Decision {
     Refuses,
     FailsUnpaid,
     Obeys,
+    SaysHowItWas,
     SaysAgain,
     RefusesToReverse,
 }
@@ -152,6 +169,7 @@ fn tiny() -> Policy {
         reverse_for: ticks(1_000),
         call_manager_after: ticks(6),
         code_life: ticks(u64::from(CODE_LIVES) + 1),
+        decide_after: ticks(2),
         answer_within: ticks(u64::from(ANSWERS_WITHIN) + 1),
         scan_within: ticks(1),
     }
@@ -183,6 +201,8 @@ impl Model for World {
             crashes: self.crashes,
             losses: self.losses,
             cancels: self.cancels,
+            late_charges: self.late_charges,
+            checks: 0,
             restarted: false,
             broken: None,
         }]
@@ -228,6 +248,16 @@ impl Model for World {
                 actions.extend([true, false].map(|pays| Action::PayerActs(attempt, pays)));
                 overdue |= state.now >= order.since + DIALOG_LASTS;
             }
+            if state.late_charges > 0 {
+                match order.stands {
+                    Stands::Dialog | Stands::Unpaid => actions.push(Action::Closes(attempt)),
+                    Stands::Closed => actions.push(Action::ChargesLate(attempt)),
+                    Stands::Absent | Stands::Paid | Stands::Failed => {}
+                }
+            }
+        }
+        if state.checks > 0 {
+            actions.push(Action::Check);
         }
         if !overdue && (live.is_open() || !state.messages.is_empty()) && state.now <= self.at_rest_by() {
             actions.push(Action::Tick);
@@ -273,6 +303,18 @@ impl Model for World {
             Action::PayerActs(attempt, pays) => {
                 state.orders[slot(attempt)].stands = if pays { Stands::Paid } else { Stands::Failed };
             }
+            Action::Closes(attempt) => state.orders[slot(attempt)].stands = Stands::Closed,
+            Action::ChargesLate(attempt) => {
+                state.late_charges -= 1;
+                state.checks = 1;
+                let order = &mut state.orders[slot(attempt)];
+                (order.stands, order.since) = (Stands::Paid, state.now);
+                (order.charged_late, order.untold) = (true, true);
+            }
+            Action::Check => {
+                state.checks -= 1;
+                self.feed(&mut state, Event::Check);
+            }
             Action::Arrives(message, decision) => state.arrives(&message, decision),
             Action::Lost(message, word) => {
                 state.losses -= 1;
@@ -283,6 +325,9 @@ impl Model for World {
                 state.take(&message);
                 if let Some(event) = gateway::event(&message) {
                     self.feed(&mut state, event);
+                    // Of this life: what a crash swallows before it is on the disk was told to nobody.
+                    state.orders[slot(message.attempt)].untold &=
+                        message.what != What::QueryAnswer(Word::Paid);
                 }
             }
         }
@@ -291,94 +336,15 @@ impl Model for World {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let mut properties = vec![
-            Property::always("no rule of a step is broken", |_, state: &State| state.broken.is_none()),
-            Property::always("a charge is on record as open or paid", |_, state: &State| {
-                state.orders.iter().zip(&state.synced.attempts).all(|(order, attempt)| {
-                    order.stands != Stands::Paid
-                        || attempt.phase.is_open()
-                        || matches!(attempt.phase, Phase::Paid(_))
-                })
-            }),
-            Property::always("paid on record is a charge at the gateway", |_, state: &State| {
-                let paid = |(_, phase): &(&Order, &Phase)| matches!(phase, Phase::Paid(_));
-                let mut attempts = state.orders.iter().zip(state.synced.attempts.iter().map(|a| &a.phase));
-                attempts.by_ref().filter(paid).all(|(order, _)| order.stands == Stands::Paid)
-            }),
-            Property::always("at most one attempt is or can become paid", |_, state: &State| {
-                let can =
-                    |phase: &Phase| matches!(phase, Phase::Armed | Phase::Paying { .. } | Phase::Paid(_));
-                state
-                    .live
-                    .as_ref()
-                    .is_none_or(|live| live.attempts.iter().filter(|a| can(&a.phase)).count() <= 1)
-            }),
-            Property::always("what is open has a timer", |_, state: &State| {
-                let timed =
-                    |live: &Payment| live.attempts.iter().all(|a| a.phase.is_open() == a.wake.is_some());
-                state.live.as_ref().is_none_or(timed)
-            }),
-            Property::always("a receipt is for a sale that is paid and on record", |_, state: &State| {
-                state.orders.iter().zip(&state.synced.attempts).all(|(order, attempt)| {
-                    order.receipts == 0 || (order.receipts == 1 && matches!(attempt.phase, Phase::Paid(_)))
-                })
-            }),
-            Property::always("it comes to rest", |world: &World, state: &State| {
-                state.now < world.at_rest_by() || state.live.as_ref().is_some_and(|live| !live.is_open())
-            }),
-            // And the search is not empty.
-            Property::sometimes("paid", |_, state: &State| at_rest(state, SalePhase::Paid)),
-            Property::sometimes("reversed after a charge", |_, state: &State| {
-                at_rest(state, SalePhase::Reversed) && state.orders[0].stands == Stands::Closed
-            }),
-            Property::sometimes("cancelled", |_, state: &State| at_rest(state, SalePhase::Cancelled)),
-            Property::sometimes("taken back", |_, state: &State| reversing(state, Why::GaveUp)),
-        ];
-        if self.losses > 0 {
-            properties.push(Property::sometimes(
-                "a charge after a reversal of an order that was not there",
-                |_, state: &State| {
-                    state.orders[0].reversed_before_arrival && state.orders[0].stands == Stands::Paid
-                },
-            ));
-            properties.push(Property::sometimes("in doubt", |_, state: &State| {
-                state.live.as_ref().is_some_and(|live| live.phase() == SalePhase::InDoubt)
-            }));
-        }
-        if self.crashes > 0 {
-            properties.push(Property::sometimes("paid after a restart", |_, state: &State| {
-                state.restarted && at_rest(state, SalePhase::Paid)
-            }));
-            properties.push(Property::sometimes("interrupted", |_, state: &State| {
-                reversing(state, Why::Interrupted)
-            }));
-        }
-        if self.single {
-            properties.push(Property::sometimes("declined", |_, state: &State| {
-                at_rest(state, SalePhase::Declined)
-            }));
-        } else {
-            properties.push(Property::sometimes("paid with the second code", |_, state: &State| {
-                at_rest(state, SalePhase::Paid) && state.synced.attempts.len() == 2
-            }));
-        }
-        properties
+        properties::of(self)
     }
-}
-
-fn at_rest(state: &State, phase: SalePhase) -> bool {
-    state.live.as_ref().is_some_and(|live| !live.is_open() && live.phase() == phase)
-}
-
-fn reversing(state: &State, why: Why) -> bool {
-    let is = |phase: &Phase| matches!(phase, Phase::Reversing(reversal) if reversal.why == why);
-    state.live.as_ref().is_some_and(|live| live.attempts.iter().any(|attempt| is(&attempt.phase)))
 }
 
 impl World {
     fn at_rest_by(&self) -> u8 {
         let faults = self.crashes + self.losses + self.cancels;
-        if faults > 1 { AT_REST_BY + SECOND_FAULT } else { AT_REST_BY }
+        // A late charge begins it all anew.
+        AT_REST_BY * (1 + self.late_charges) + if faults + self.late_charges > 1 { SECOND_FAULT } else { 0 }
     }
 
     /// One step of the machine, and its record.
@@ -411,6 +377,9 @@ impl World {
                 (attempt, What::Query)
             }
             Effect::Reverse(attempt) => {
+                // As a query does; but what the one before does to the order it does all the same.
+                let answers = |what| matches!(what, What::ReverseAnswer(_));
+                state.messages.retain(|message| message.attempt != attempt || !answers(message.what));
                 let left_at = state.orders[slot(attempt)].left_at;
                 if left_at.is_some_and(|left_at| time(left_at) + self.policy.reverse_after > time(state.now))
                 {
@@ -443,7 +412,15 @@ fn search(world: World, states_max: usize) {
 }
 
 fn world(single: bool) -> World {
-    World { single, scans: if single { 1 } else { 2 }, crashes: 0, losses: 0, cancels: 0, policy: tiny() }
+    World {
+        single,
+        scans: if single { 1 } else { 2 },
+        crashes: 0,
+        losses: 0,
+        cancels: 0,
+        late_charges: 0,
+        policy: tiny(),
+    }
 }
 
 /// Whether a second fault comes with the first in each world; that takes some minutes and gigabytes.
@@ -459,6 +436,11 @@ fn bound() -> usize {
 #[test]
 fn a_message_is_lost_in_every_order() {
     search(World { losses: 1, cancels: pairs(), ..world(true) }, bound());
+}
+
+#[test]
+fn the_bank_charges_late_in_every_order() {
+    search(World { late_charges: 1, losses: pairs(), ..world(true) }, bound());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The driver of the world: a step, its record, its effects, and a power cut between any two of them.
+//! What the people do, and the driver of the world: a step, its record, its effects, and a power cut between any two of them.
 
 use micropayd::payment::cashier::hand_over_goods;
 use micropayd::payment::{Asked, Doubt, Effect, Event, Payment, Phase, WaitingFor, step};
@@ -79,6 +79,35 @@ impl World {
         Ok(())
     }
 
+    pub(super) fn plan_the_cashier(&mut self) {
+        let first = self.dice.between(100, 20_000);
+        if !self.dice.chance(20) {
+            self.later(first, Happening::Scan);
+        }
+        if self.dice.fault(15) {
+            let bounce = first + self.dice.between(1, 1_000);
+            self.later(bounce, Happening::Scan);
+        }
+        if self.dice.fault(60) {
+            let at = self.dice.between(0, 90_000);
+            self.later(at, Happening::Cancel);
+        }
+        if self.dice.fault(40) {
+            let at = self.dice.between(0, 120_000);
+            self.later(at, Happening::Check);
+        }
+        if self.dice.fault(60) {
+            let at = self.dice.between(0, 120_000);
+            self.later(at, Happening::Crash);
+        }
+        if self.dice.fault(15) {
+            let at = self.dice.between(0, 60_000);
+            let length = self.dice.between(1_000, 900_000);
+            self.outage_until = at + length;
+            self.calm_at = self.calm_at.max(self.outage_until);
+        }
+    }
+
     fn customer_tries_again(&mut self) {
         let delay = self.dice.between(2_000, 30_000);
         if self.dice.chance(900) {
@@ -108,8 +137,8 @@ impl World {
             }
             Effect::Query(attempt) => {
                 self.outcome.calls += 1;
-                self.queries += 1;
-                let number = self.queries;
+                self.asked += 1;
+                let number = self.asked;
                 self.tries[slot(attempt)].newest_query = number;
                 let silent = |word| Message::Answered { attempt, to: Asked::Query, word };
                 match self.line() {
@@ -120,18 +149,21 @@ impl World {
             }
             Effect::Reverse(attempt) => {
                 self.outcome.calls += 1;
+                self.asked += 1;
+                let number = self.asked;
+                self.tries[slot(attempt)].newest_reversal = number;
                 rules::not_too_soon(self.tries[slot(attempt)].left_at, self.now)?;
                 let silent = |word| Message::Reversed { attempt, word };
                 match self.line() {
                     Line::Up(delay) => {
-                        self.later(delay, Happening::ReverseArrives { attempt, answered: true });
+                        self.later(delay, Happening::ReverseArrives { attempt, number, answered: true });
                         if self.dice.fault(10) {
                             let later = delay + self.dice.between(0, 60_000);
-                            self.later(later, Happening::ReverseArrives { attempt, answered: false });
+                            self.later(later, Happening::ReverseArrives { attempt, number, answered: false });
                         }
                     }
-                    Line::Down(silence) => self.tells(1_000, 0, silent(Back::NeverSent(silence))),
-                    Line::Swallows => self.tells(10_000, 0, silent(Back::Unknown(Silence::Timeout))),
+                    Line::Down(silence) => self.tells(1_000, number, silent(Back::NeverSent(silence))),
+                    Line::Swallows => self.tells(10_000, number, silent(Back::Unknown(Silence::Timeout))),
                 }
             }
             Effect::Receipt(attempt) => {

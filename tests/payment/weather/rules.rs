@@ -73,6 +73,7 @@ enum Kind {
     TakingBack,
     Doubt,
     Paid,
+    Contradicted,
     Refused,
     Over,
 }
@@ -84,6 +85,7 @@ fn kind(phase: &Phase) -> Kind {
         Phase::Reversing(_) => Kind::TakingBack,
         Phase::InDoubt(..) => Kind::Doubt,
         Phase::Paid(_) => Kind::Paid,
+        Phase::Contradicted { .. } => Kind::Contradicted,
         Phase::Refused { .. } => Kind::Refused,
         Phase::Declined(_) | Phase::Reversed(_) | Phase::Void => Kind::Over,
     }
@@ -123,20 +125,21 @@ impl Seen {
                     format!("attempt {ordinal} is {after:?} and its timer is {:?}", attempt.wake),
                 );
             }
-            paid += u32::from(after == Kind::Paid);
+            paid += u32::from(matches!(after, Kind::Paid | Kind::Contradicted));
             collecting += u32::from(matches!(after, Kind::Armed | Kind::Paying));
             let (before, wake_before) = before.unwrap_or((Kind::Armed, None));
             let printed = step.effects.contains(&Effect::Receipt(ordinal));
-            if printed != (after == Kind::Paid && before != Kind::Paid) {
+            let was_paid = matches!(before, Kind::Paid | Kind::Contradicted);
+            if printed != (after == Kind::Paid && !was_paid) {
                 return breaks(
                     Rule::Receipt,
                     format!("attempt {ordinal} went from {before:?} to {after:?}, receipt: {printed}"),
                 );
             }
-            if after == Kind::Paid && !matches!(before, Kind::Paid | Kind::Paying) {
+            if after == Kind::Paid && !was_paid && before != Kind::Paying {
                 return breaks(Rule::Once, format!("attempt {ordinal} went from {before:?} to paid"));
             }
-            if before == Kind::Paid && matches!(after, Kind::TakingBack | Kind::Doubt) {
+            if was_paid && matches!(after, Kind::TakingBack | Kind::Doubt) {
                 return breaks(Rule::Cashier, format!("attempt {ordinal} is paid and is taken back"));
             }
             if before == Kind::Doubt && after == Kind::TakingBack {
@@ -146,7 +149,8 @@ impl Seen {
                 );
             }
             let called = step.effects.contains(&Effect::CallManager(ordinal));
-            if after == Kind::Doubt && before != Kind::Doubt && !called {
+            let a_persons = |kind| matches!(kind, Kind::Doubt | Kind::Contradicted);
+            if a_persons(after) && !a_persons(before) && !called {
                 return breaks(
                     Rule::Visibility,
                     format!("attempt {ordinal} is in doubt and nobody was called"),
@@ -207,9 +211,8 @@ pub fn money_is_on_record(tries: &[Tried], synced: &Payment) -> Result<(), Broke
     for (index, Tried { order, .. }) in tries.iter().enumerate() {
         if order.holds_money() && !order.untold {
             match synced.attempts.get(index).map(|attempt| kind(&attempt.phase)) {
-                Some(
-                    Kind::Armed | Kind::Paying | Kind::TakingBack | Kind::Doubt | Kind::Paid | Kind::Refused,
-                ) => {}
+                Some(Kind::Paid | Kind::Contradicted) => {}
+                Some(Kind::Armed | Kind::Paying | Kind::TakingBack | Kind::Doubt | Kind::Refused) => {}
                 on_record => {
                     return breaks(
                         Rule::Money,

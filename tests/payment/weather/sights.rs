@@ -2,7 +2,7 @@
 
 use micropayd::payment::{Doubt, Phase, Why};
 
-pub const SIGHTS: [&str; 22] = [
+pub const SIGHTS: [&str; 23] = [
     "armed",
     "paying",
     "paying, interrupted",
@@ -24,6 +24,7 @@ pub const SIGHTS: [&str; 22] = [
     "reversed: elsewhere",
     "void",
     "refused",
+    "contradicted",
     // Nothing begins a reversal for this reason; the last of the list, so that it can be left out.
     "reversing: elsewhere",
 ];
@@ -43,7 +44,7 @@ pub fn sight(phase: &Phase) -> usize {
             Why::PayFailed => 5,
             Why::Interrupted => 6,
             Why::LatePaid => 7,
-            Why::Elsewhere => 21,
+            Why::Elsewhere => 22,
         },
         Phase::InDoubt(_, Doubt::TooLong) => 8,
         Phase::InDoubt(_, Doubt::Refused) => 9,
@@ -51,6 +52,7 @@ pub fn sight(phase: &Phase) -> usize {
         Phase::Paid(_) => 11,
         Phase::Declined(_) => 12,
         Phase::Refused { .. } => 20,
+        Phase::Contradicted { .. } => 21,
         Phase::Reversed(why) => match why {
             Why::GaveUp => 13,
             Why::Cancelled => 14,

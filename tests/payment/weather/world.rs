@@ -45,13 +45,14 @@ pub enum Happening {
     },
     ReverseArrives {
         attempt: u8,
+        number: u32,
         answered: bool,
     },
-    /// A whole answer, or the transport's word that there is none, for the process of this life. `query` is the number
-    /// of the query that it answers, 0 if of none.
+    /// A whole answer, or the transport's word that there is none, for the process of this life. `number` is that of the
+    /// query or reverse request that it answers, 0 if of none.
     Told {
         life: u32,
-        query: u32,
+        number: u32,
         message: Message,
     },
     PayerActs {
@@ -87,6 +88,7 @@ pub struct Tried {
     pub left_at: Option<i64>,
     pub receipts: u32,
     pub newest_query: u32,
+    pub newest_reversal: u32,
 }
 
 /// The world of one payment at a time. It is used for the next when one is at rest, so that its memory is.
@@ -103,12 +105,12 @@ pub struct World {
     pub(super) synced: Payment,
     pub(super) tries: Vec<Tried>,
     pub(super) seen: Seen,
-    pub(super) queries: u32,
+    pub(super) asked: u32,
     queue: Vec<(i64, u32, Happening)>,
     queued: u32,
     pub(super) calm_at: i64,
     stalled_until: i64,
-    outage_until: i64,
+    pub(super) outage_until: i64,
     pub(super) expired: bool,
     pub(super) rested_at: Option<i64>,
     pub(super) outcome: Outcome,
@@ -132,7 +134,7 @@ impl World {
             synced: payment,
             tries: Vec::with_capacity(8),
             seen: Seen::default(),
-            queries: 0,
+            asked: 0,
             queue: Vec::with_capacity(32),
             queued: 0,
             calm_at: 0,
@@ -162,7 +164,7 @@ impl World {
         (self.now, self.clock_error, self.life) = (0, 0, 0);
         self.tries.clear();
         self.queue.clear();
-        (self.queries, self.queued) = (0, 0);
+        (self.asked, self.queued) = (0, 0);
         self.calm_at = self.dice.between(0, 300_000);
         (self.stalled_until, self.outage_until) = (0, 0);
         (self.expired, self.rested_at) = (false, None);
@@ -213,35 +215,6 @@ impl World {
         self.at_rest()
     }
 
-    fn plan_the_cashier(&mut self) {
-        let first = self.dice.between(100, 20_000);
-        if !self.dice.chance(20) {
-            self.later(first, Happening::Scan);
-        }
-        if self.dice.fault(15) {
-            let bounce = first + self.dice.between(1, 1_000);
-            self.later(bounce, Happening::Scan);
-        }
-        if self.dice.fault(60) {
-            let at = self.dice.between(0, 90_000);
-            self.later(at, Happening::Cancel);
-        }
-        if self.dice.fault(40) {
-            let at = self.dice.between(0, 120_000);
-            self.later(at, Happening::Check);
-        }
-        if self.dice.fault(60) {
-            let at = self.dice.between(0, 120_000);
-            self.later(at, Happening::Crash);
-        }
-        if self.dice.fault(15) {
-            let at = self.dice.between(0, 60_000);
-            let length = self.dice.between(1_000, 900_000);
-            self.outage_until = at + length;
-            self.calm_at = self.calm_at.max(self.outage_until);
-        }
-    }
-
     pub(super) fn new_order(&mut self) {
         let mood = match self.dice.below(100) {
             0..=49 => Mood::Pays,
@@ -256,7 +229,7 @@ impl World {
             _ => Mood::PayError,
         };
         let order = Order::new(mood, &mut self.dice);
-        self.tries.push(Tried { order, left_at: None, receipts: 0, newest_query: 0 });
+        self.tries.push(Tried { order, left_at: None, receipts: 0, newest_query: 0, newest_reversal: 0 });
     }
 
     pub(super) fn later(&mut self, delay: i64, happening: Happening) {
@@ -285,7 +258,7 @@ impl World {
                 self.tell(|| format!("    gateway answers query {attempt}: {word:?}"));
                 self.answer_travels(number, Message::Answered { attempt, to: Asked::Query, word });
             }
-            Happening::ReverseArrives { attempt, answered } => {
+            Happening::ReverseArrives { attempt, number, answered } => {
                 let order = &mut self.tries[slot(attempt)].order;
                 let word = order.reverse(self.now, &mut self.dice);
                 let state = order.state;
@@ -295,12 +268,12 @@ impl World {
                     self.later(delay, Happening::LateCharge { attempt });
                 }
                 if answered {
-                    self.answer_travels(0, Message::Reversed { attempt, word });
+                    self.answer_travels(number, Message::Reversed { attempt, word });
                 }
             }
-            Happening::Told { life, query, message } => {
+            Happening::Told { life, number, message } => {
                 let tried = &mut self.tries[slot(message.attempt())];
-                if life == self.life && (query == 0 || query == tried.newest_query) {
+                if life == self.life && [0, tried.newest_query, tried.newest_reversal].contains(&number) {
                     if matches!(message, Message::Answered { word: Word::AwaitingPayer, .. }) {
                         tried.order.dialog_heard = true;
                     }
@@ -334,10 +307,9 @@ impl World {
             Happening::LateCharge { attempt } => {
                 let on_record = &self.synced.attempts[slot(attempt)].phase;
                 let over = !on_record.is_open() && !matches!(on_record, Phase::Paid(_));
-                let reversing = matches!(on_record, Phase::Reversing(_) | Phase::InDoubt(..));
                 let order = self.order(attempt);
                 let possible = match order.state {
-                    State::Closed => over || reversing,
+                    State::Closed => true,
                     State::Absent | State::Unpaid => over,
                     State::Dialog | State::Paid | State::Failed | State::Refunded => false,
                 };
@@ -346,6 +318,11 @@ impl World {
                     order.become_(State::Paid, at);
                     self.tell(|| format!("    the bank charges {attempt} late"));
                     self.later(5_000, Happening::BillTells { attempt });
+                    // It is looked at, while answers from before can still come.
+                    for _ in 0..self.dice.below(3) {
+                        let delay = self.dice.between(1, 4_000);
+                        self.later(delay, Happening::Check);
+                    }
                 }
             }
             Happening::BillTells { attempt } => {
@@ -354,7 +331,9 @@ impl World {
                     let (word, life) = (Word::Paid, self.life);
                     self.feed(Message::Answered { attempt, to: Asked::Query, word }.event())?;
                     // Reconciliation asks again until the record says otherwise.
-                    let heard = life == self.life && self.synced.attempts[slot(attempt)].phase.is_open();
+                    let on_record = &self.synced.attempts[slot(attempt)].phase;
+                    let agrees = on_record.is_open() || matches!(on_record, Phase::Paid(_));
+                    let heard = life == self.life && agrees;
                     self.order(attempt).untold = !heard;
                     if !heard {
                         self.later(60_000, Happening::BillTells { attempt });
@@ -439,10 +418,10 @@ impl World {
     }
 
     /// The way back of an answer to the process that asked.
-    fn answer_travels(&mut self, query: u32, message: Message) {
+    fn answer_travels(&mut self, number: u32, message: Message) {
         if self.in_outage() || self.dice.fault(30) {
             let timeout = self.dice.between(3_000, 20_000);
-            self.tells(timeout, query, message.silenced(Silence::Timeout));
+            self.tells(timeout, number, message.silenced(Silence::Timeout));
         } else if self.dice.fault(5) {
             self.tell(|| format!("    lost on its way to the machine: {message:?}"));
         } else {
@@ -455,15 +434,15 @@ impl World {
             };
             if self.dice.fault(20) {
                 let again = delay + self.dice.between(0, 60_000);
-                self.tells(again, query, message);
+                self.tells(again, number, message);
             }
-            self.tells(delay, query, message);
+            self.tells(delay, number, message);
         }
     }
 
-    pub(super) fn tells(&mut self, delay: i64, query: u32, message: Message) {
+    pub(super) fn tells(&mut self, delay: i64, number: u32, message: Message) {
         let life = self.life;
-        self.later(delay, Happening::Told { life, query, message });
+        self.later(delay, Happening::Told { life, number, message });
     }
 
     pub(super) fn in_outage(&self) -> bool {
