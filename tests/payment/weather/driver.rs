@@ -171,7 +171,10 @@ impl World {
                 rules::receipt_is_due(attempt, &self.tries, &self.synced)?;
             }
             Effect::CallManager(attempt) => {
-                if self.tries[slot(attempt)].order.stubborn {
+                // What is being taken back a person can refund; what may be paid nobody touches.
+                let phase = &self.synced.attempts[slot(attempt)].phase;
+                let goes_back = matches!(phase, Phase::Reversing(_) | Phase::InDoubt(..));
+                if goes_back && self.tries[slot(attempt)].order.stubborn {
                     let delay = self.dice.between(60_000, 1_800_000);
                     self.later(delay, Happening::ManagerRefunds { attempt });
                 }
