@@ -141,7 +141,7 @@ pub struct Attempt {
     /// Fen from coupons.
     #[schema(required = true)]
     pub coupon: Option<u32>,
-    /// The gateway's code in capitals, or the terminal's own reason for taking the payment back in lower case.
+    /// The gateway's code in capitals, or the terminal's own reason in lower case: why it takes the payment back or doubts it.
     #[schema(required = true)]
     pub error_code: Option<String>,
     /// The gateway's own text.
@@ -313,17 +313,18 @@ fn seconds_left(payment: &payment::Payment, now: Timestamp, policy: &Policy) -> 
 
 impl Attempt {
     fn of(sale: &Sale, ordinal: u8, attempt: &payment::Attempt) -> Self {
-        let (mut proof, mut refusal, mut why) = (None, None, None);
+        let (mut proof, mut refusal, mut own) = (None, None, None);
         match &attempt.phase {
             Phase::Armed | Phase::Void => {}
             Phase::Paying { refusal: refused, .. } => refusal = refused.as_ref(),
             Phase::Reversing(reversal) | Phase::InDoubt(reversal, _) => {
                 refusal = reversal.refused.as_ref();
-                why = Some(reversal.why);
+                own = Some(reason(reversal.why));
             }
-            Phase::Paid(paid) | Phase::Contradicted { proof: paid, .. } => proof = Some(paid),
+            Phase::Paid(paid) => proof = Some(paid),
+            Phase::Contradicted { proof: paid, .. } => (proof, own) = (Some(paid), Some("contradicted")),
             Phase::Refused { refusal: refused, .. } | Phase::Declined(refused) => refusal = Some(refused),
-            Phase::Reversed(reason) => why = Some(*reason),
+            Phase::Reversed(why) => own = Some(reason(*why)),
         }
         Self {
             order_no: sale.id.order(ordinal).as_str().to_owned(),
@@ -334,7 +335,7 @@ impl Attempt {
             paid_at: proof.map(|proof| proof.paid_at.rfc3339()),
             payer_paid: proof.map(|proof| proof.payer_paid),
             coupon: proof.map(|proof| proof.coupon),
-            error_code: refusal.map(|refused| refused.code.clone()).or(why.map(|why| reason(why).to_owned())),
+            error_code: refusal.map(|refused| refused.code.clone()).or(own.map(str::to_owned)),
             error_text: refusal.map(|refused| refused.text.clone()),
         }
     }
@@ -452,6 +453,43 @@ mod tests {
         use cashier::Next as N;
         for next in [N::Scan, N::Wait, N::HandOver, N::Rescan, N::OtherTender, N::CallManager] {
             assert_eq!(name(Next::from(next)), next.label());
+        }
+    }
+
+    #[test]
+    fn a_doubt_keeps_the_proof_and_every_reason_has_its_words_on_the_page() {
+        use payment::{Attempt as A, Proof, Reversal, Why};
+        let now = Timestamp(1_795_233_600_000);
+        let amount = crate::money::Amount::from_fen(1250).unwrap();
+        let mut sale = Sale {
+            id: "T01261128000001AAAAAA".parse().unwrap(),
+            reference: None,
+            subject: String::new(),
+            gateway: String::new(),
+            payment: payment::Payment::new(amount, false, now, &Policy::default()),
+            receipt: ReceiptState::None,
+            copies: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        let mut shown = |phase| {
+            sale.payment.attempts = vec![A { phase, hint: None, wake: None }];
+            Attempt::of(&sale, 1, &sale.payment.attempts[0])
+        };
+        let proof = Proof { gateway_txn: "42".to_owned(), paid_at: now, payer_paid: 1250, coupon: 0 };
+        let doubted = shown(Phase::Contradicted { proof, since: now });
+        assert_eq!(
+            (doubted.gateway_txn.as_deref(), name(doubted.phase)),
+            (Some("42"), "in_doubt".to_owned())
+        );
+        let whys =
+            [Why::GaveUp, Why::Cancelled, Why::PayFailed, Why::Interrupted, Why::LatePaid, Why::Elsewhere];
+        let going = whys.map(|why| shown(Phase::Reversing(Reversal::new(now, now, why))).error_code);
+        let gone = whys.map(|why| shown(Phase::Reversed(why)).error_code);
+        assert_eq!(going, gone);
+        for reason in [doubted.error_code].into_iter().chain(gone) {
+            let word = format!("  why_{}: [\"", reason.unwrap());
+            assert!(include_str!("console/common.js").contains(&word), "{word}");
         }
     }
 }

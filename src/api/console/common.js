@@ -92,6 +92,7 @@ const words = {
   why_pay_failed: ["微信支付要求撤销", "WeChat Pay asked for the reversal"],
   why_interrupted: ["终端在扫码前重启", "The terminal was restarted before the scan"],
   why_late_paid: ["结束后才到账", "Money turned up after the end"],
+  why_contradicted: ["先报收款成功，后报订单已关闭", "Said to be paid, and then to be closed"],
   why_elsewhere: ["订单在别处被关闭或退款", "The order was closed or refunded elsewhere"],
   subject: ["商品", "Subject"],
   created: ["开单时间", "Opened"],
