@@ -261,11 +261,12 @@ fn the_first_form_stays_as_it_is() {
         Phase::Paying { sent_at: at, payer_asked: true, refusal: Some(refusal()), interrupted: true },
         Phase::Reversing(reversal.clone()),
         Phase::InDoubt(reversal, Doubt::Expired),
-        Phase::Paid(proof),
+        Phase::Paid(proof.clone()),
         Phase::Declined(refusal()),
         Phase::Reversed(Why::GaveUp),
         Phase::Void,
         Phase::Refused { sent_at: at, refusal: refusal() },
+        Phase::Contradicted { proof, since: at },
     ];
     let hint = CodeHint::from_digits("0406");
     sale.payment.attempts.extend(phases.map(|phase| Attempt { phase, hint: hint.clone(), wake: None }));
@@ -275,9 +276,9 @@ fn the_first_form_stays_as_it_is() {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let first = concat!(
         "01071554303132363131323130303030343241424344454606e69c9de998b3010250370677656368617405e20901aaaa",
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb05010101000101090001809f4901019603000200030101580179",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb050101010001010a0001809f4901019603000200030101580179",
         "0d01960300030000ac020601015801790d01960300040000ac020601015801790d03019603000502343200fe08640196",
-        "030006015801790d0196030007010196030008019603000900015801790d",
+        "030006015801790d0196030007010196030008019603000900015801790d019603000a02343200fe086400",
     );
     assert_eq!(hex, first);
     assert_eq!(decode(at, &bytes).unwrap().whole.unwrap().0.with(decode(at, &bytes).unwrap().state), sale);
