@@ -3,13 +3,18 @@
 use micropayd::payment::{Answer, Asked, Cause, Event, Proof, Reason, Refusal, ReversalAnswer};
 use micropayd::time::Timestamp;
 
-use super::{
-    ANSWERS_WITHIN, Action, CODE_LIVES, Decision, LAGS_FOR, Message, Order, Stands, State, What, Word, slot,
-};
+use super::{ANSWERS_WITHIN, Action, CODE_LIVES, Decision, Message, Order, Stands, State, What, Word, slot};
 
 impl Order {
-    fn becomes(&mut self, stands: Stands, now: u8, word: Word) -> Word {
-        (self.stands, self.since) = (stands, now);
+    pub fn becomes(&mut self, stands: Stands, now: u8) {
+        if self.stands != stands {
+            (self.before, self.stands) = (self.stands, stands);
+            self.since = if stands == Stands::Dialog { now } else { 0 };
+        }
+    }
+
+    fn now_is(&mut self, stands: Stands, now: u8, word: Word) -> Word {
+        self.becomes(stands, now);
         word
     }
 }
@@ -38,7 +43,7 @@ impl State {
             }
             What::Query => {
                 arrives(Decision::Obeys);
-                if order.charged_late && order.stands == Stands::Paid && self.now <= order.since + LAGS_FOR {
+                if self.lags > 0 && order.before != order.stands {
                     arrives(Decision::SaysHowItWas);
                 }
                 self.may_get_lost(message, actions);
@@ -76,24 +81,20 @@ impl State {
         let now = self.now;
         let order = &mut self.orders[slot(message.attempt)];
         let word = match (message.what, decision) {
-            (What::Pay, Decision::Charges) => order.becomes(Stands::Paid, now, Word::Paid),
-            (What::Pay, Decision::ChargesAndRefuses) => order.becomes(Stands::Paid, now, Word::Refused),
-            (What::Pay, Decision::ChargesAndFails) => order.becomes(Stands::Paid, now, Word::Unknown),
-            (What::Pay, Decision::AsksThePayer) => order.becomes(Stands::Dialog, now, Word::AwaitingPayer),
-            (What::Pay, Decision::FailsUnpaid) => order.becomes(Stands::Unpaid, now, Word::Unknown),
+            (What::Pay, Decision::Charges) => order.now_is(Stands::Paid, now, Word::Paid),
+            (What::Pay, Decision::ChargesAndRefuses) => order.now_is(Stands::Paid, now, Word::Refused),
+            (What::Pay, Decision::ChargesAndFails) => order.now_is(Stands::Paid, now, Word::Unknown),
+            (What::Pay, Decision::AsksThePayer) => order.now_is(Stands::Dialog, now, Word::AwaitingPayer),
+            (What::Pay, Decision::FailsUnpaid) => order.now_is(Stands::Unpaid, now, Word::Unknown),
             (What::Pay, _) => {
                 order.killed = true;
                 Word::Refused
             }
-            (What::Query, Decision::SaysHowItWas) => Word::Closed,
-            (What::Query, _) => match order.stands {
-                Stands::Absent => Word::NotFound,
-                Stands::Dialog => Word::AwaitingPayer,
-                Stands::Unpaid => Word::NotPaid,
-                Stands::Paid => Word::Paid,
-                Stands::Failed => Word::PayFailed,
-                Stands::Closed => Word::Closed,
-            },
+            (What::Query, Decision::SaysHowItWas) => {
+                self.lags -= 1;
+                says(order.before)
+            }
+            (What::Query, _) => says(order.stands),
             (_, Decision::SaysAgain) => Word::Again,
             (_, Decision::RefusesToReverse) => {
                 self.losses -= 1;
@@ -103,7 +104,7 @@ impl State {
                 order.reversed_before_arrival = true;
                 Word::Done
             }
-            (_, _) => order.becomes(Stands::Closed, now, Word::Done),
+            (_, _) => order.now_is(Stands::Closed, now, Word::Done),
         };
         self.answer(message, word);
     }
@@ -118,6 +119,18 @@ impl State {
             What::PayAnswer(_) | What::QueryAnswer(_) | What::ReverseAnswer(_) => return,
         };
         self.messages.push(Message { attempt: message.attempt, sent_at: self.now, what });
+    }
+}
+
+/// What a query is told of an order that stands so.
+fn says(stands: Stands) -> Word {
+    match stands {
+        Stands::Absent => Word::NotFound,
+        Stands::Dialog => Word::AwaitingPayer,
+        Stands::Unpaid => Word::NotPaid,
+        Stands::Paid => Word::Paid,
+        Stands::Failed => Word::PayFailed,
+        Stands::Closed => Word::Closed,
     }
 }
 

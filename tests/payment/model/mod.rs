@@ -18,8 +18,6 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 const CODE_LIVES: u8 = 3;
 /// A whole answer, or the word that there is none, comes within so many ticks.
 const ANSWERS_WITHIN: u8 = 1;
-/// A query of an order that was charged late can be answered as if it was not, within so many ticks.
-const LAGS_FOR: u8 = 1;
 /// A payer closes the password dialog within so many ticks.
 const DIALOG_LASTS: u8 = 3;
 /// Whatever happens, the payment is at rest by then where one thing goes wrong.
@@ -34,6 +32,8 @@ struct World {
     crashes: u8,
     losses: u8,
     cancels: u8,
+    /// How often a query is answered as if what happened to the order in this tick had not happened yet.
+    lags: u8,
     /// How often the bank charges an order that is closed.
     late_charges: u8,
     policy: Policy,
@@ -54,8 +54,9 @@ struct State {
     crashes: u8,
     losses: u8,
     cancels: u8,
+    lags: u8,
     late_charges: u8,
-    /// Somebody looks at the payment twice, after such a charge.
+    /// Somebody looks at the payment so often, after such a charge.
     checks: u8,
     restarted: bool,
     /// What a rule says that a single state does not show.
@@ -65,14 +66,15 @@ struct State {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 struct Order {
     stands: Stands,
+    /// And how it stood before, in this tick.
+    before: Stands,
+    /// Since when the payer looks at a dialog.
     since: u8,
     left_at: Option<u8>,
     killed: bool,
     receipts: u8,
     reversed_before_arrival: bool,
-    /// Charged after it was closed.
-    charged_late: bool,
-    /// And the machine was not told yet.
+    /// Charged after it was closed, and the machine was not told yet.
     untold: bool,
 }
 
@@ -201,6 +203,7 @@ impl Model for World {
             crashes: self.crashes,
             losses: self.losses,
             cancels: self.cancels,
+            lags: self.lags,
             late_charges: self.late_charges,
             checks: 0,
             restarted: false,
@@ -301,15 +304,16 @@ impl Model for World {
                 state.messages.retain(|message| !heard_by_nobody(message.what));
             }
             Action::PayerActs(attempt, pays) => {
-                state.orders[slot(attempt)].stands = if pays { Stands::Paid } else { Stands::Failed };
+                let outcome = if pays { Stands::Paid } else { Stands::Failed };
+                state.orders[slot(attempt)].becomes(outcome, state.now);
             }
-            Action::Closes(attempt) => state.orders[slot(attempt)].stands = Stands::Closed,
+            Action::Closes(attempt) => state.orders[slot(attempt)].becomes(Stands::Closed, state.now),
             Action::ChargesLate(attempt) => {
                 state.late_charges -= 1;
-                state.checks = 2;
+                state.checks = self.lags;
                 let order = &mut state.orders[slot(attempt)];
-                (order.stands, order.since) = (Stands::Paid, state.now);
-                (order.charged_late, order.untold) = (true, true);
+                order.becomes(Stands::Paid, state.now);
+                order.untold = true;
             }
             Action::Check => {
                 state.checks -= 1;
@@ -332,6 +336,10 @@ impl Model for World {
             }
         }
         state.messages.sort();
+        // What makes no difference any more must make no other state.
+        if state.now > last.now || state.lags == 0 {
+            state.orders.iter_mut().for_each(|order| order.before = order.stands);
+        }
         Some(state)
     }
 
@@ -342,7 +350,7 @@ impl Model for World {
 
 impl World {
     fn at_rest_by(&self) -> u8 {
-        let faults = self.crashes + self.losses + self.cancels;
+        let faults = self.crashes + self.losses + self.cancels + self.lags;
         // A late charge begins it all anew.
         AT_REST_BY * (1 + self.late_charges) + if faults + self.late_charges > 1 { SECOND_FAULT } else { 0 }
     }
@@ -420,6 +428,7 @@ fn world(single: bool) -> World {
         crashes: 0,
         losses: 0,
         cancels: 0,
+        lags: 0,
         late_charges: 0,
         policy: tiny(),
     }
@@ -441,9 +450,29 @@ fn a_message_is_lost_in_every_order() {
 }
 
 #[test]
+fn a_query_lags_in_every_order() {
+    let lags = |lags, losses, crashes, cancels| {
+        search(World { lags, losses, crashes, cancels, ..world(true) }, bound());
+    };
+    lags(1, 0, 0, 0);
+    if pairs() > 0 {
+        lags(2, 0, 0, 0);
+        lags(1, 1, 0, 0);
+        lags(1, 0, 1, 0);
+        lags(1, 0, 0, 1);
+    }
+}
+
+#[test]
 fn the_bank_charges_late_in_every_order() {
-    for crashes in 0..=pairs() {
-        search(World { late_charges: 1, crashes, losses: pairs() - crashes, ..world(true) }, bound());
+    let late = |lags, losses, crashes| {
+        search(World { late_charges: 1, lags, losses, crashes, ..world(true) }, bound());
+    };
+    late(1, 0, 0);
+    if pairs() > 0 {
+        late(2, 0, 0);
+        late(1, 1, 0);
+        late(1, 0, 1);
     }
 }
 
