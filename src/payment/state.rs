@@ -400,6 +400,8 @@ mod tests {
         let payment =
             Payment { amount: Amount::from_fen(1).unwrap(), single: false, attempts: vec![attempt] };
         assert_eq!(payment.is_open(), !payment.phase().is_final());
+        let proven = matches!(phase, Phase::Paid(_) | Phase::Contradicted { .. });
+        assert_eq!(payment.paid().map(|(ordinal, _)| ordinal), proven.then_some(1), "{phase:?}");
         let at_the_till = matches!(payment.phase().label(), "awaiting_code" | "paying");
         assert_eq!(payment.holds_lane(), at_the_till, "{phase:?}");
         (payment.phase().label(), payment.money().label(), payment.waiting_for().map(WaitingFor::label))

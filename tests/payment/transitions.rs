@@ -184,6 +184,26 @@ fn reaction(situation: &Situation, event: Event) -> String {
 }
 
 #[test]
+fn what_contradicts_itself_is_asked_about_no_faster_than_the_line_can_answer() {
+    let proof = Proof { gateway_txn: "42000".to_owned(), paid_at: START, payer_paid: 1250, coupon: 0 };
+    let pauses_s = |policy: &Policy| {
+        let mut payment = Payment::new(Amount::from_fen(1250).unwrap(), false, START, policy);
+        let phase = Phase::Contradicted { proof: proof.clone(), since: START };
+        payment.attempts[0] = Attempt { phase, hint: None, wake: Some(START + policy.decide_after) };
+        let mut ring = || {
+            let now = payment.wake().unwrap();
+            payment = step(payment.clone(), Event::Wake, now, policy).payment;
+            payment.wake().unwrap().since(now).as_secs()
+        };
+        [ring(), ring(), ring(), ring(), ring()]
+    };
+    // Ever slower, up to the longest pause of a reversal.
+    assert_eq!(pauses_s(&Policy::default()), [70, 140, 280, 300, 300]);
+    let slow = Policy { answer_within: Duration::from_secs(90), ..Policy::default() };
+    assert_eq!(pauses_s(&slow), [180, 250, 300, 300, 300]);
+}
+
+#[test]
 fn an_order_number_has_room_for_ninety_nine_attempts_and_no_more() {
     let policy = Policy::default();
     let mut payment = Payment::new(Amount::from_fen(1250).unwrap(), false, START, &policy);

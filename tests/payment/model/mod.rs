@@ -473,6 +473,7 @@ fn the_bank_charges_late_in_every_order() {
         late(2, 0, 0);
         late(1, 1, 0);
         late(1, 0, 1);
+        search(World { late_charges: 1, ..world(false) }, bound());
     }
 }
 
