@@ -10,6 +10,7 @@ use hyper::{Method, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::host::{Connector, Host};
+use super::metered::TOO_MUCH;
 use crate::gateway::LARGEST_ANSWER;
 use crate::payment::Cause;
 
@@ -136,6 +137,9 @@ fn lost(error: &hyper::Error) -> Cause {
     }
     let mut deeper = error.source();
     while let Some(source) = deeper {
+        if source.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == TOO_MUCH) {
+            return Cause::TooLarge;
+        }
         if let Some(rustls::Error::AlertReceived(alert)) = tls_error(source) {
             use rustls::AlertDescription as Alert;
             // With TLS 1.3 a certificate is found wanting only after the request was written.

@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::SettingsError;
+use super::metered::Metered;
 use super::tls::{Identity, Tls};
 use crate::payment::Cause;
 
@@ -281,7 +282,7 @@ async fn reach(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
 
 /// Gets HTTP/1.1 going on a stream; nothing is sent yet.
 async fn speak(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Connection, Cause> {
-    let shake = http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(stream));
+    let shake = http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(Metered::new(stream)));
     let (sender, connection) = shake.await.map_err(|_| Cause::Connect)?;
     // Ends when the sender is dropped or the other side hangs up; its errors reach the sender.
     tokio::spawn(connection);

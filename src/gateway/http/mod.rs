@@ -7,6 +7,7 @@
 
 mod exchange;
 mod host;
+mod metered;
 mod tls;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

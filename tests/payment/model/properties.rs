@@ -64,6 +64,8 @@ pub fn of(world: &World) -> Vec<Property<World>> {
             let order = &state.orders[0];
             at_rest(state, SalePhase::Reversed) && order.stands == Stands::Closed && state.late_charges == 0
         }));
+    }
+    if world.late_charges > 0 && world.lags > 0 {
         properties.push(Property::sometimes("contradicted", |_, state: &State| {
             let contradicted = |attempt: &Attempt| matches!(attempt.phase, Phase::Contradicted { .. });
             state.live.as_ref().is_some_and(|live| live.attempts.iter().any(contradicted))

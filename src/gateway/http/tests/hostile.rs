@@ -97,6 +97,10 @@ pub enum Deed {
     HugeChunks,
     /// Sends headers for ever.
     HugeHead,
+    /// Says that the request may go on, for ever.
+    HugePatience,
+    /// Sends chunks of a byte, for ever.
+    HugeFraming,
 }
 
 /// Does it, and counts.
@@ -130,6 +134,11 @@ pub async fn commit(deed: Deed, mut stream: Box<dyn Stream>, seen: &Seen) {
             write(&mut *stream, b"HTTP/1.1 200 OK\r\n").await;
             pour(&mut *stream, seen, b"X-Filler: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n")
                 .await;
+        }
+        Deed::HugePatience => pour(&mut *stream, seen, &b"HTTP/1.1 100 Continue\r\n\r\n".repeat(100)).await,
+        Deed::HugeFraming => {
+            write(&mut *stream, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            pour(&mut *stream, seen, &b"1\r\nx\r\n".repeat(1000)).await;
         }
     }
 }

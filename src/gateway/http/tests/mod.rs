@@ -216,7 +216,7 @@ async fn a_handshake_that_is_never_answered_is_never_sent() {
 
 #[tokio::test]
 async fn of_300_megabytes_only_what_sockets_hold_is_ever_sent() {
-    for deed in [Deed::Huge, Deed::HugeChunks, Deed::HugeHead] {
+    for deed in [Deed::Huge, Deed::HugeChunks, Deed::HugeHead, Deed::HugePatience, Deed::HugeFraming] {
         let (url, seen) = plain(deed).await;
         assert_eq!(http(&[&url]).call(pay()).await, Answer::Unknown(Cause::TooLarge), "{deed:?}");
         let written = seen.written.load(std::sync::atomic::Ordering::SeqCst);
