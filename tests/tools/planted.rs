@@ -191,20 +191,27 @@ fn plant(folder: &Path, bug: &Bug) -> anyhow::Result<String> {
 }
 
 fn run(folder: &Path, test: &[String]) -> anyhow::Result<Fate> {
-    let output = Command::new("timeout")
-        .args([PATIENCE_SECONDS, env!("CARGO"), "test"])
-        .args(test)
-        // It would see every bug at once: the place is taken.
-        .args(["--", "--skip", "every_planted_bug_has_its_place"])
-        .current_dir(folder)
-        // Of its own, or the repository's tests would meet the copy's library.
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/planted/build"))
-        .env("CARGO_INCREMENTAL", "1")
-        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-        .env("RUST_BACKTRACE", "0")
-        .env_remove("UPDATE")
-        .output()
-        .context("cannot run timeout and cargo")?;
+    let cargo = |program: &[&str], more: &[&str]| {
+        let output = Command::new(program[0])
+            .args(&program[1..])
+            .arg("test")
+            .args(test)
+            .args(more)
+            // It would see every bug at once: the place is taken.
+            .args(["--", "--skip", "every_planted_bug_has_its_place"])
+            .current_dir(folder)
+            // Of its own, or the repository's tests would meet the copy's library.
+            .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_MANIFEST_DIR")).join("target/planted/build"))
+            .env("CARGO_INCREMENTAL", "1")
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
+            .env("RUST_BACKTRACE", "0")
+            .env_remove("UPDATE")
+            .output();
+        output.context("cannot run timeout and cargo")
+    };
+    // A first build takes its time; only the tests can run for ever. What does not build is told by them, too.
+    cargo(&[env!("CARGO")], &["--no-run"])?;
+    let output = cargo(&["timeout", PATIENCE_SECONDS, env!("CARGO")], &[])?;
     if output.status.success() {
         return Ok(Fate::Missed);
     }
