@@ -119,22 +119,29 @@ function sheet(text) {
   return pre;
 }
 
-const shop = new EventSource("/shop/v1/events");
-// News that may be old are no reason to hand anything over.
-shop.addEventListener("error", () => {
-  if (current && !FINAL.includes(current.phase)) {
-    say("连接中断，收款结果未知，请勿交付商品 Connection lost: the outcome is not known", "call_manager", "✘ 先不要交货 Do not hand over the goods");
-  }
-});
-shop.addEventListener("payment", (event) => {
-  const payment = JSON.parse(event.data);
+function news(payment) {
   if (!current || payment.id === current.id || payment.created_at > current.created_at) show(payment);
-});
-shop.addEventListener("remark", (event) => { const remark = JSON.parse(event.data); say(remark.text, "rescan", ""); });
-// A page that opens late shows the sale that is in hand.
-fetch("/shop/v1/payments?limit=1").then((answer) => answer.json()).then((page) => {
-  if (!current && page.payments && page.payments.length) show(page.payments[0]);
-}).catch(() => {});
+}
+
+function listen() {
+  const shop = new EventSource("/shop/v1/events");
+  // What was missed, and on a page that opens late the sale that is in hand.
+  shop.addEventListener("open", async () => {
+    const page = await fetch("/shop/v1/payments?limit=1").then((answer) => answer.json()).catch(() => ({}));
+    (page.payments || []).forEach(news);
+  });
+  shop.addEventListener("payment", (event) => news(JSON.parse(event.data)));
+  shop.addEventListener("remark", (event) => { const remark = JSON.parse(event.data); say(remark.text, "rescan", ""); });
+  shop.addEventListener("error", () => {
+    // News that may be old are no reason to hand anything over.
+    if (current && !FINAL.includes(current.phase)) {
+      say("连接中断，收款结果未知，请勿交付商品 Connection lost: the outcome is not known", "call_manager", "✘ 先不要交货 Do not hand over the goods");
+    }
+    // A browser gives up for good when it is refused, as it is while the daemon starts again; this page does not.
+    if (shop.readyState === EventSource.CLOSED) setTimeout(listen, 500);
+  });
+}
+listen();
 // Seconds left are part of the sentence: read it again while something is waited for.
 setInterval(async () => {
   if (!current || FINAL.includes(current.phase) && !["queued", "sending"].includes(current.receipt.state)) return;
