@@ -87,6 +87,8 @@ fn scene(payment: &Payment) -> Scene {
 fn sound(before: Scene, after: Scene, phase: SalePhase) -> Option<Sound> {
     let said_no = |scene| matches!(scene, Scene::NotPaid(_) | Scene::GoesBack(_) | Scene::Unclear(_));
     match after {
+        // A doubt that ends well was heard as paid before; twice would sound like two payments.
+        Scene::Paid(_) if matches!(before, Scene::Unclear(_)) => None,
         Scene::Paid(amount) => Some(Sound::Paid(amount)),
         Scene::Paying(_) | Scene::Password(_) => {
             matches!(before, Scene::Total(_) | Scene::Again(_)).then_some(Sound::Scanned)
@@ -236,6 +238,20 @@ mod tests {
             (Some(Scene::GoesBack(sum())), None),
         ];
         assert_eq!(heard, expected);
+    }
+
+    #[test]
+    fn a_paid_sale_that_was_doubted_is_heard_as_paid_once() {
+        let proof = Proof { gateway_txn: String::new(), paid_at: NOW, payer_paid: 1250, coupon: 0 };
+        let doubted = sale(1, vec![Phase::Contradicted { proof, since: NOW }]);
+        let paid = || sale(1, vec![paid()]);
+        let heard = hear(&mut audience(), vec![sale(1, vec![paying(false)]), paid(), doubted, paid()]);
+        let expected = [
+            (Some(Scene::Paid(sum())), Some(Sound::Paid(sum()))),
+            (Some(Scene::Unclear(sum())), Some(Sound::CallManager)),
+            (Some(Scene::Paid(sum())), None),
+        ];
+        assert_eq!(heard[1..], expected);
     }
 
     #[test]

@@ -99,9 +99,9 @@ function detail(payment, steps) {
   const title = $("title");
   title.replaceChildren(make("span", "number", `¥ ${yuan(payment.amount)} `), phaseBadge(payment.phase));
   $("sentence").textContent = payment.cashier.text;
-  const final = ["paid", "declined", "reversed", "cancelled"].includes(payment.phase);
   $("reprint").hidden = payment.money !== "taken";
-  $("cancel").hidden = final;
+  // What goes back already, or is doubted, nobody can cancel.
+  $("cancel").hidden = !["awaiting_code", "paying"].includes(payment.phase);
   $("check").hidden = payment.phase === "cancelled" || payment.phase === "awaiting_code";
 
   const facts = [];

@@ -155,7 +155,8 @@ function hear(before, payment) {
   const manager = (each) => each.cashier.next === "call_manager";
   const hints = (each) => each.attempts.filter((attempt) => attempt.code_hint).length;
   if (manager(payment) && !manager(before)) sound.manager();
-  else if (payment.phase === "paid" && before.phase !== "paid") sound.paid(payment.amount);
+  // A doubt that ends well was heard as paid before; twice would sound like two payments.
+  else if (payment.phase === "paid" && !["paid", "in_doubt"].includes(before.phase)) sound.paid(payment.amount);
   else if (payment.attempts.length > before.attempts.length) sound.notPaid();
   else if (payment.phase !== before.phase && (payment.phase === "declined" || payment.phase === "reversed")) sound.notPaid();
   else if (hints(payment) > hints(before)) sound.accepted();
