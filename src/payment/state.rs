@@ -297,8 +297,12 @@ impl Phase {
     /// Whether the machine still has something to do or to wait for here.
     pub fn is_open(&self) -> bool {
         match self {
-            Phase::Refused { .. } | Phase::Contradicted { .. } => true,
-            Phase::Armed | Phase::Paying { .. } | Phase::Reversing(_) | Phase::InDoubt(..) => true,
+            Phase::Armed
+            | Phase::Paying { .. }
+            | Phase::Reversing(_)
+            | Phase::InDoubt(..)
+            | Phase::Contradicted { .. }
+            | Phase::Refused { .. } => true,
             Phase::Paid(_) | Phase::Declined(_) | Phase::Reversed(_) | Phase::Void => false,
         }
     }

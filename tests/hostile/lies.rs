@@ -10,13 +10,10 @@ use micropayd::simulator::mood::Mood;
 
 use crate::deeds::{self, Deed};
 use crate::gateway::{Gateway, Seen};
-use crate::shop::{PATIENCE, Shop, deadline};
+use crate::shop::{PATIENCE, Shop, deadline, query_after};
 
 /// So many sales fill the database's caches; 3,000 more need no more memory (measured with an honest gateway).
 const CACHES_ARE_FULL: u32 = 600;
-
-/// From an answer that says nothing to the query, in the shops' settings, at most.
-const QUERY_AFTER: Duration = Duration::from_millis(100);
 
 /// What a deed cost.
 struct Cost {
@@ -31,7 +28,7 @@ struct Cost {
 
 impl Cost {
     fn is_too_slow(&self) -> bool {
-        self.held > deadline() + QUERY_AFTER + Duration::from_secs(1) || self.next > Duration::from_secs(1)
+        self.held > deadline() + query_after() + Duration::from_secs(1) || self.next > Duration::from_secs(1)
     }
 }
 

@@ -28,6 +28,11 @@ pub fn deadline() -> Duration {
     })
 }
 
+/// From an answer that says nothing to the query, in the shops' settings.
+pub fn query_after() -> Duration {
+    deadline() / 20
+}
+
 /// Each shop has a loopback address of its own.
 static SHOPS: AtomicU32 = AtomicU32::new(2);
 
@@ -81,8 +86,9 @@ impl Shop {
             std::fs::write(path(name), text).unwrap();
             std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(0o400)).unwrap();
         }
-        let ms = |of_deadline: f64| format!("{}ms", deadline().mul_f64(of_deadline).as_millis());
-        let (connect, request, code_life, soon) = (ms(0.95), ms(1.0), ms(0.75), ms(0.05));
+        let ms = |time: Duration| format!("{}ms", time.as_millis());
+        let (connect, request) = (ms(deadline() * 19 / 20), ms(deadline()));
+        let (code_life, soon) = (ms(deadline() * 3 / 4), ms(query_after()));
         let config = format!(
             "[terminal]\nid = \"T01\"\nstore_name = \"朝阳门店\"\n\
              [wechat]\napp_id = {APP:?}\nmch_id = {MCH:?}\napi_key_file = {:?}\nbase_urls = [{:?}]\nca_file = {:?}\n\

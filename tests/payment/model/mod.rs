@@ -1,7 +1,7 @@
 //! Every order of events that fits into a small world, searched without luck: the machine, a disk, a line, a gateway.
 //!
 //! Time is in ticks, and so few of them that all interleavings can be tried. What the weather makes likely this makes
-//! certain, and what this cannot hold (long waits, many attempts, lag) the weather throws dice for.
+//! certain, and what this cannot hold (long waits, many attempts) the weather throws dice for.
 
 mod gateway;
 mod properties;
