@@ -99,6 +99,22 @@ async fn an_answer_is_carried_back_and_the_connection_is_used_again() {
 }
 
 #[tokio::test]
+async fn what_a_connection_may_carry_is_counted_for_each_request_anew() {
+    let (addr, seen) = listen(|mut stream, seen| async move {
+        while seen.request(&mut stream).await.is_some() {
+            write(&mut stream, &answer("200 OK", &"x".repeat(60_000))).await;
+        }
+    })
+    .await;
+    let http = http(&[&format!("http://{addr}")]);
+    for n in 1..=10 {
+        // The reader's own word: the answer came whole.
+        assert_eq!(http.call(pay()).await, Answer::Unknown(Cause::Malformed), "answer {n}");
+    }
+    assert_eq!(seen.connections(), 1);
+}
+
+#[tokio::test]
 async fn nothing_is_sent_where_nobody_listens() {
     assert_eq!(http(&[&nobody().await]).call(pay()).await, Answer::NeverSent(Cause::Connect));
 }
