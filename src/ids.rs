@@ -1,4 +1,4 @@
-//! The names of things: terminals, sales, order numbers, payment codes.
+//! The names of things: terminals, sales, order and refund numbers, payment codes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,16 +38,26 @@ pub struct SaleId(String);
 /// The most attempts that one sale can make: the ordinal has two digits.
 pub const ATTEMPTS_MAX: u8 = 99;
 
+/// The most refunds that one sale takes: 50 (API page of refund, 2025-08-14).
+pub const REFUNDS_MAX: u8 = 50;
+
+/// `random` as so many characters of five bits each. Crockford's base 32: no I, L, O, U, so that it can be read over the
+/// phone.
+fn spelled(random: u32, characters: u32) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    (0..characters).rev().map(|place| char::from(ALPHABET[(random >> (place * 5)) as usize & 31])).collect()
+}
+
 impl SaleId {
     /// Makes the name of the `sequence`-th sale; `random` is 30 bits of fresh randomness (higher bits are ignored).
     pub fn new(terminal: &TerminalId, day: Day, sequence: u64, random: u32) -> Self {
-        // Crockford's base 32: no I, L, O, U, so that it can be read over the phone.
-        const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-        let mut name = format!("{}{}{sequence:06}", terminal.as_str(), day.compact());
-        for shift in (0..6).rev() {
-            name.push(char::from(ALPHABET[(random >> (shift * 5)) as usize & 31]));
-        }
-        Self(name)
+        Self(format!("{}{}{sequence:06}{}", terminal.as_str(), day.compact(), spelled(random, 6)))
+    }
+
+    /// The merchant refund number of the `ordinal`-th refund (from 1); `random` is 15 bits of fresh randomness, so that a
+    /// journal that has lost a refund does not take another for it.
+    pub fn refund(&self, ordinal: u8, random: u32) -> RefundNumber {
+        RefundNumber(format!("{}R{ordinal:02}{}", self.0, spelled(random, 3)))
     }
 
     /// The merchant order number of the `ordinal`-th attempt (from 1).
@@ -132,6 +142,51 @@ impl fmt::Display for OrderNumber {
 impl fmt::Debug for OrderNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "OrderNumber({})", self.0)
+    }
+}
+
+/// The merchant refund number (`out_refund_no`): a sale's name, `R`, two digits and three random characters;
+/// `[0-9A-Za-z]{22,36}`, of the 64 that WeChat takes.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RefundNumber(String);
+
+impl RefundNumber {
+    /// The number as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The sale, and which of its refunds (from 1) this is.
+    pub fn split(&self) -> (SaleId, u8) {
+        let (sale, rest) = self.0.split_at(self.0.len() - 6);
+        (SaleId(sale.to_owned()), rest[1..3].parse().unwrap_or(0))
+    }
+}
+
+impl FromStr for RefundNumber {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = || "refund number is not of its form, expected 22 to 36 letters and digits".to_owned();
+        if !(22..=36).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(form());
+        }
+        let (_, rest) = text.split_at(text.len() - 6);
+        match (rest.starts_with('R'), rest[1..3].parse()) {
+            (true, Ok(1..=REFUNDS_MAX)) => Ok(Self(text.to_owned())),
+            _ => Err(form()),
+        }
+    }
+}
+
+impl fmt::Display for RefundNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RefundNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RefundNumber({})", self.0)
     }
 }
 
@@ -240,6 +295,24 @@ mod tests {
         let t01 = "T01".parse().unwrap();
         let sale = SaleId::new(&t01, "2026-11-21".parse().unwrap(), 42, 1);
         assert_eq!(sale.order(1).as_str(), "T0126112100004200000101");
+    }
+
+    #[test]
+    fn a_refund_number_is_its_sales_and_within_wechats_limits() {
+        let terminal = "LANE0008".parse().unwrap();
+        let sale = SaleId::new(&terminal, "2026-11-21".parse().unwrap(), 99_999_999, 0x2AAA_AAAA);
+        let refund = sale.refund(7, 0x7fff);
+        assert_eq!(refund.as_str(), format!("{sale}R07ZZZ"));
+        assert!(refund.as_str().len() <= 64);
+        assert_eq!(refund.as_str().parse::<RefundNumber>().unwrap(), refund);
+        assert_eq!(refund.split(), (sale.clone(), 7));
+        assert_ne!(sale.refund(7, 1), sale.refund(7, 2), "a refund that was lost is not taken for another");
+        for bad in
+            [format!("{sale}R00ZZZ"), format!("{sale}R51ZZZ"), format!("{sale}S01ZZZ"), "R01ZZZ".to_owned()]
+        {
+            assert!(bad.parse::<RefundNumber>().is_err(), "{bad}");
+        }
+        assert!("é".repeat(14).parse::<RefundNumber>().is_err());
     }
 
     #[test]

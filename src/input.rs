@@ -3,8 +3,10 @@
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::ids::{PaymentCode, SaleId};
+use crate::money::Amount;
 use crate::payment::{Answer, ReversalAnswer};
-use crate::sale::{NewSale, Sale};
+use crate::refund;
+use crate::sale::{NewRefund, NewSale, Sale};
 use crate::time::Timestamp;
 
 /// How doors reach the loop. Bounded: a device that floods waits for itself, not for others.
@@ -25,6 +27,8 @@ pub enum Input {
     Queried(SaleId, u8, u64, Answer),
     /// A reverse request of an attempt is over; the number is the one that it was asked with.
     Reversed(SaleId, u8, u64, ReversalAnswer),
+    /// A request about a refund (its ordinal, from 1) is over; the number is the one that it was asked with.
+    Refunded(SaleId, u8, refund::Asked, u64, refund::Answer),
     /// Somebody asks for something.
     Command(Command),
 }
@@ -117,6 +121,8 @@ pub enum Command {
     Cancel(SaleId, Reply<Result<Sale, Refused>>),
     /// Ask the gateway now.
     Check(SaleId, Reply<Result<Sale, Refused>>),
+    /// Give money back, under this idempotency key.
+    Refund(SaleId, NewRefund, String, Reply<Result<Opened, Refused>>),
     /// Another receipt, marked as a copy.
     Reprint(SaleId, Reply<Result<Sale, Refused>>),
     /// Open the drawer.
@@ -128,12 +134,12 @@ pub enum Command {
 /// The way to answer a command.
 pub type Reply<T> = oneshot::Sender<T>;
 
-/// A sale that was asked for.
+/// A sale that was asked for, or that a refund was asked for of.
 #[derive(Debug, Clone)]
 pub struct Opened {
     /// The sale.
     pub sale: Sale,
-    /// Whether it was opened now; else the idempotency key was known and nothing was done.
+    /// Whether that was done now; else the idempotency key was known and nothing was done.
     pub new: bool,
 }
 
@@ -154,6 +160,10 @@ pub enum Refused {
     NotACode,
     /// Larger than the shop allows.
     TooMuch,
+    /// More than is left of what was paid; says what is left, fen.
+    RefundTooMuch(u32),
+    /// A larger refund than the shop allows at the till.
+    RefundLimit(Amount),
     /// The journal cannot be written; no sale is taken.
     JournalFailed(String),
     /// The terminal cannot take sales as it is set up (certificate, key, …); says why.
@@ -207,6 +217,8 @@ pub enum ObligationKind {
     Query,
     /// Money to be given back if it was taken.
     Reversal,
+    /// A refund to be followed until the payer has it.
+    Refund,
     /// A receipt to be printed or looked at.
     Receipt,
 }

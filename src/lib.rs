@@ -20,6 +20,7 @@
 //! | [`input`] | everything that can reach the loop |
 //! | [`sale`] | a sale as it is kept and shown |
 //! | [`receipt`] | what is on the paper, and its layout in columns |
+//! | [`refund`] | the second, smaller machine: what was paid goes back, once |
 //! | [`payment`] | the machine: pure, total, the only place that decides about money |
 //! | `ioctl` | the kernel calls without a safe form |
 //! | [`money`], [`time`], [`ids`] | the words |
@@ -41,6 +42,7 @@ pub mod money;
 pub mod payment;
 pub mod printer;
 pub mod receipt;
+pub mod refund;
 pub mod sale;
 pub mod scanner;
 pub mod service;

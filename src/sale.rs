@@ -2,7 +2,9 @@
 
 use crate::ids::{OrderNumber, SaleId};
 use crate::money::Amount;
-use crate::payment::{Payment, SalePhase};
+use crate::payment::cashier::{self, Language, Next, Told};
+use crate::payment::{Money, Payment, Policy, SalePhase};
+use crate::refund::{self, Refund};
 use crate::time::{Day, Timestamp};
 
 /// A sale as the journal keeps it.
@@ -12,6 +14,8 @@ pub struct Sale {
     pub id: SaleId,
     /// Where its money is.
     pub payment: Payment,
+    /// What went back of it, or is to; oldest first, the ordinal of `refunds[i]` is `i + 1`.
+    pub refunds: Vec<Refund>,
     /// What the payer sees.
     pub subject: String,
     /// The shop's own reference, if any.
@@ -26,6 +30,108 @@ pub struct Sale {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+impl Sale {
+    /// Whether its money still has somewhere to go: the payment or a refund is open.
+    pub fn is_open(&self) -> bool {
+        self.payment.is_open() || self.refunds.iter().any(Refund::is_open)
+    }
+
+    /// The earliest moment at which its payment or a refund wants to be woken.
+    pub fn wake(&self) -> Option<Timestamp> {
+        self.refunds.iter().filter_map(|refund| refund.wake).chain(self.payment.wake()).min()
+    }
+
+    /// What was refunded or may have been, fen.
+    pub fn given_back(&self) -> u32 {
+        // What the terminal asks for never exceeds the price; a sum of what it reads must not overflow.
+        self.refunds
+            .iter()
+            .filter(|refund| refund.is_given())
+            .fold(0, |sum, refund| sum.saturating_add(refund.amount.fen()))
+    }
+
+    /// What can still be refunded, fen; 0 of a sale that is not paid.
+    pub fn refundable(&self) -> u32 {
+        match self.payment.phase() {
+            SalePhase::Paid => self.payment.amount.fen().saturating_sub(self.given_back()),
+            SalePhase::AwaitingCode
+            | SalePhase::Paying
+            | SalePhase::Reversing
+            | SalePhase::InDoubt
+            | SalePhase::Declined
+            | SalePhase::Reversed
+            | SalePhase::Cancelled => 0,
+        }
+    }
+
+    /// Where its money is: as the payment says, and with the payer again once all of it was refunded.
+    pub fn money(&self) -> Money {
+        let back = |refund: &Refund| matches!(refund.phase, refund::Phase::Returned { .. });
+        let returned =
+            self.refunds.iter().filter(|refund| back(refund)).map(|refund| u64::from(refund.amount.fen()));
+        match self.payment.money() {
+            Money::Taken if returned.sum::<u64>() >= self.payment.amount.fen().into() => Money::Returned,
+            money => money,
+        }
+    }
+}
+
+/// What the cashier is told of `sale` at `now`. Goods whose price went back, or is to, are not handed over.
+pub fn told(sale: &Sale, now: Timestamp, policy: &Policy, language: Language) -> Told {
+    let told = cashier::told(&sale.payment, now, policy, language);
+    let given = sale.given_back();
+    if sale.payment.phase() != SalePhase::Paid || given == 0 {
+        return told;
+    }
+    if given < sale.payment.amount.fen() {
+        let given = format!("{}.{:02}", given / 100, given % 100);
+        let text = match language {
+            Language::Chinese => format!("{}；其中 {given} 元已退或正在退", told.text),
+            Language::English => format!("{} Of it {given} was refunded or is going back.", told.text),
+        };
+        return Told { text, ..told };
+    }
+    let open = sale.refunds.iter().rev().find(|refund| refund.is_open());
+    let needs_a_person = |refund: &Refund| match &refund.phase {
+        refund::Phase::Asking(asking) => asking.called,
+        refund::Phase::Accepted { called, .. } => *called,
+        refund::Phase::Stuck { .. } => true,
+        refund::Phase::Returned { .. } | refund::Phase::Refused(_) | refund::Phase::Closed { .. } => false,
+    };
+    let next = match open {
+        Some(refund) if needs_a_person(refund) => Next::CallManager,
+        Some(_) => Next::Wait,
+        None => Next::OtherTender,
+    };
+    let text = match (open, language) {
+        (Some(refund), Language::Chinese) => {
+            format!("{}；请勿交付商品", refund::words::told(refund, language))
+        }
+        (Some(refund), Language::English) => {
+            format!("{} Do not hand over the goods.", refund::words::told(refund, language))
+        }
+        (None, Language::Chinese) => "已全额退款，请勿交付商品".to_owned(),
+        (None, Language::English) => "All of it was refunded. Do not hand over the goods.".to_owned(),
+    };
+    Told { text, next, hand_over_goods: false }
+}
+
+/// What a refund is asked for with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewRefund {
+    /// What goes back.
+    pub amount: Amount,
+    /// Why, as the payer is told; at most 80 bytes.
+    pub reason: Option<String>,
+}
+
+impl NewRefund {
+    /// A text that is equal for equal requests: what an idempotency key is held against.
+    pub fn fingerprint(&self) -> String {
+        format!("{}\u{1f}{}", self.amount.fen(), self.reason.as_deref().unwrap_or("\u{0}"))
+    }
 }
 
 /// Where a sale's latest receipt is.
@@ -149,6 +255,10 @@ pub struct Totals {
     pub paid_fen: u64,
     /// Of that, coupons.
     pub coupon_fen: u64,
+    /// Refunds that the gateway took on on the day.
+    pub refund_count: u64,
+    /// What they came to.
+    pub refund_fen: u64,
 }
 
 /// Why the journal could not be read.

@@ -149,6 +149,7 @@ fn a_life_is_told_from_the_journal_while_its_owner_writes() {
     let mut journal = Journal::open(&settings, &"T01".parse().unwrap()).unwrap().journal;
     let at = Timestamp::from_wechat("20261121193841").unwrap();
     let sale = Sale {
+        refunds: Vec::new(),
         id: journal.name_sale(at.day()).unwrap(),
         payment: Payment::new("12.50".parse().unwrap(), false, at, &Policy::default()),
         subject: "朝阳门店-消费".to_owned(),

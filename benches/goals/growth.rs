@@ -52,6 +52,7 @@ fn open(dir: &Path) -> Result<Opened> {
 fn sell(journal: &mut Journal, at: Timestamp, stays_open: bool) -> Result<Duration> {
     let id = journal.name_sale(at.day())?;
     let mut sale = Sale {
+        refunds: Vec::new(),
         payment: Payment::new(Amount::from_fen(FEN)?, false, at, &Policy::default()),
         subject: "朝阳门店-消费".to_owned(),
         reference: None,

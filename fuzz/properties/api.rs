@@ -261,6 +261,7 @@ fn answer(command: Command) -> Reached {
 
 fn sale(amount: micropayd::money::Amount, with_code: bool) -> Sale {
     Sale {
+        refunds: Vec::new(),
         id: "T01261121000001000007".parse().expect("a name"),
         payment: Payment::new(amount, with_code, NOW, &Policy::default()),
         subject: "朝阳门店-消费".to_owned(),

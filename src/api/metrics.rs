@@ -105,6 +105,7 @@ fn terminal(registry: &mut Registry, status: &Status) {
     for (kind, name) in [
         (ObligationKind::Query, "query"),
         (ObligationKind::Reversal, "reversal"),
+        (ObligationKind::Refund, "refund"),
         (ObligationKind::Receipt, "receipt"),
     ] {
         let count = status.open.iter().filter(|open| open.kind == kind).count();

@@ -13,6 +13,7 @@ mod openapi;
 pub mod payments;
 pub mod problem;
 pub mod receipts;
+pub mod refunds;
 pub mod till;
 pub mod view;
 
@@ -126,6 +127,7 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(payments::life))
         .routes(routes!(payments::cancel))
         .routes(routes!(payments::check))
+        .routes(routes!(refunds::refund))
         .routes(routes!(receipts::reprint))
         .routes(routes!(receipts::text))
         .routes(routes!(receipts::picture))
@@ -230,7 +232,7 @@ impl Api {
         let sale = self.sale(id).await?;
         let name = sale.id.clone();
         let asked = self.ask(|reply| command(name, reply)).await;
-        let money = sale.payment.money().into();
+        let money = sale.money().into();
         let after = asked.map_err(|problem| problem.money(money).of(&sale.id))?.map_err(|refused| {
             let problem = Failure::from(refused).money(money);
             if problem.names_a_payment() { problem } else { problem.of(&sale.id) }

@@ -29,6 +29,7 @@ use crate::api::view::LangName;
     components(schemas(Device, Gateway, LangName, Remark)),
     tags(
         (name = "payments", description = "Taking payments and finding them again"),
+        (name = "refunds", description = "Giving money back"),
         (name = "receipts", description = "The paper"),
         (name = "till", description = "Scans, events, devices, the drawer"),
         (name = "reports", description = "A day's numbers"),
@@ -43,7 +44,7 @@ pub(crate) fn whole(mut document: Document) -> Document {
     for (name, schema) in document.components.iter_mut().flat_map(|components| &mut components.schemas) {
         let RefOr::T(Schema::Object(object)) = schema else { continue };
         match name.as_str() {
-            "NewPayment" | "Scanned" | "Session" => {
+            "NewPayment" | "NewRefund" | "Scanned" | "Session" => {
                 object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
             }
             "Problem" => {

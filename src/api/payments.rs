@@ -114,7 +114,7 @@ pub(crate) async fn open(
             let money = api.read(move |records| records.sale(&named)).await.ok().flatten();
             let problem = Failure::from(Refused::KeyReused(id));
             return Err(match money {
-                Some(sale) => problem.money(sale.payment.money().into()),
+                Some(sale) => problem.money(sale.money().into()),
                 None => problem,
             });
         }
@@ -297,7 +297,7 @@ pub(crate) async fn check(
 }
 
 /// How long to hold the request open; more than [`WAIT_MAX`] is taken as that.
-fn wait(query: &mut Fields) -> Result<Duration, Failure> {
+pub(super) fn wait(query: &mut Fields) -> Result<Duration, Failure> {
     match query.parameter("wait") {
         None => Ok(Duration::ZERO),
         Some(seconds) => match seconds.parse::<u32>() {
@@ -310,11 +310,11 @@ fn wait(query: &mut Fields) -> Result<Duration, Failure> {
 }
 
 /// The `Idempotency-Key`: 1 to 255 printable ASCII characters.
-fn idempotency_key(headers: &HeaderMap) -> Result<String, Failure> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<String, Failure> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let Some(key) = keys.next() else {
         return Err(problem::KEY_MISSING
-            .because("a payment is opened under a key, so that a repeat cannot charge twice")
+            .because("money moves under a key, so that a repeat cannot move it twice")
             .field("Idempotency-Key"));
     };
     let key = key.to_str().unwrap_or("");
@@ -330,16 +330,22 @@ fn idempotency_key(headers: &HeaderMap) -> Result<String, Failure> {
 impl Api {
     /// `sale` when it is final, or as it is when `wait` is up, too many wait already, or the process ends. `notices` must
     /// be older than `sale`, so that no step falls between the two.
-    async fn settled(
+    async fn settled(&self, sale: Sale, notices: broadcast::Receiver<Notice>, wait: Duration) -> Sale {
+        self.until(sale, notices, wait, |sale| sale.payment.phase().is_final()).await
+    }
+
+    /// The same, for what else a sale can come to.
+    pub(super) async fn until(
         &self,
         mut sale: Sale,
         mut notices: broadcast::Receiver<Notice>,
         wait: Duration,
+        done: impl Fn(&Sale) -> bool,
     ) -> Sale {
         let place = self.waits.try_acquire();
         let until = Instant::now() + if place.is_ok() { wait } else { wait.min(CROWDED_WAIT) };
         let mut stop = self.shop.stop.clone();
-        while !wait.is_zero() && !sale.payment.phase().is_final() {
+        while !wait.is_zero() && !done(&sale) {
             let notice = tokio::select! {
                 notice = notices.recv() => notice,
                 () = tokio::time::sleep_until(until) => break,

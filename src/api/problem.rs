@@ -97,7 +97,7 @@ kinds! {
         "A header cannot be used", "correct the header";
     KEY_MISSING: "key_missing", BAD_REQUEST, NewKey,
         "Idempotency-Key is missing",
-        "send an Idempotency-Key header of 1 to 255 printable ASCII characters, fresh for each sale and kept for its repeats";
+        "send an Idempotency-Key header of 1 to 255 printable ASCII characters, fresh for each sale or refund and kept for its repeats";
     KEY_REUSED: "key_reused", CONFLICT, Never,
         "The Idempotency-Key was used for another request",
         "look at the payment with this id first: it may be the one you mean. For another sale, use a fresh key";
@@ -113,6 +113,11 @@ kinds! {
         "Not a payment code", "scan the payment code of the customer's wallet, 16 to 24 digits";
     TOO_MUCH: "too_much", UNPROCESSABLE_ENTITY, Never,
         "The amount is larger than the shop allows", "take a smaller amount, or raise limits.max_amount";
+    REFUND_TOO_MUCH: "refund_too_much", UNPROCESSABLE_ENTITY, Never,
+        "The refund is larger than what is left of the payment", "read the payment's refunds, then refund at most what is left";
+    REFUND_LIMIT: "refund_limit", UNPROCESSABLE_ENTITY, Never,
+        "The refund is larger than the shop allows at the till",
+        "let the manager refund it on the merchant platform, or raise limits.max_refund";
     NO_RECEIPT: "no_receipt", NOT_FOUND, Never,
         "The payment has no receipt", "ask again when the payment is paid";
     JOURNAL_FAILED: "journal_failed", SERVICE_UNAVAILABLE, SameKey,
@@ -219,7 +224,7 @@ impl From<Refused> for Failure {
         match refused {
             Refused::Busy(id) => BUSY.because(format!("payment {id} is in hand, expected none")).of(&id),
             Refused::KeyReused(id) => KEY_REUSED
-                .because(format!("this key opened payment {id} with another body"))
+                .because(format!("this key was used for payment {id} with another body"))
                 .money(Money::Possible)
                 .of(&id),
             Refused::NeverSeen => NEVER_SEEN.because("no payment with this id"),
@@ -227,6 +232,12 @@ impl From<Refused> for Failure {
             Refused::NothingToPay => NOTHING_TO_PAY.because("no payment waits for a code"),
             Refused::NotACode => NOT_A_CODE.because("not a payment code of a wallet that is set up"),
             Refused::TooMuch => TOO_MUCH.because("amount is above the limit for one payment").field("amount"),
+            Refused::RefundTooMuch(left) => {
+                REFUND_TOO_MUCH.because(format!("field amount: expected at most {left} fen")).field("amount")
+            }
+            Refused::RefundLimit(most) => REFUND_LIMIT
+                .because(format!("field amount: expected at most {} fen", most.fen()))
+                .field("amount"),
             Refused::JournalFailed(why) => JOURNAL_FAILED.because(why),
             Refused::NotReady(why) => NOT_READY.because(why),
         }

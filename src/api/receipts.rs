@@ -91,6 +91,10 @@ pub struct Report {
     pub paid: u64,
     /// Of that, from coupons.
     pub coupon: u64,
+    /// Refunds that the gateway took on on the day.
+    pub refund_count: u64,
+    /// What they came to.
+    pub refunded: u64,
 }
 
 /// A day's totals.
@@ -111,6 +115,8 @@ pub(crate) async fn report(State(api): State<Api>, Id(date): Id) -> Result<Json<
         paid_count: totals.paid_count,
         paid: totals.paid_fen,
         coupon: totals.coupon_fen,
+        refund_count: totals.refund_count,
+        refunded: totals.refund_fen,
     }))
 }
 
@@ -122,7 +128,7 @@ impl Api {
         draw: impl FnOnce(&Shop, &Sale) -> Option<T> + Send + 'static,
     ) -> Result<T, Failure> {
         let sale = self.sale(id).await?;
-        let (name, money) = (sale.id.clone(), Money::from(sale.payment.money()));
+        let (name, money) = (sale.id.clone(), Money::from(sale.money()));
         let shop = Arc::clone(&self.shop);
         let drawn = self.read(move |_| Ok(draw(&shop, &sale))).await?;
         drawn.ok_or_else(|| problem::NO_RECEIPT.because("the payment is not paid").money(money).of(&name))

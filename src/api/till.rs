@@ -111,6 +111,8 @@ pub enum OpenKind {
     Query,
     /// Money to be given back if it was taken.
     Reversal,
+    /// A refund to be followed until the payer has it.
+    Refund,
     /// A receipt to be printed or looked at.
     Receipt,
 }
@@ -181,6 +183,7 @@ impl From<ObligationKind> for OpenKind {
         match kind {
             ObligationKind::Query => Self::Query,
             ObligationKind::Reversal => Self::Reversal,
+            ObligationKind::Refund => Self::Refund,
             ObligationKind::Receipt => Self::Receipt,
         }
     }

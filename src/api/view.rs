@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 use crate::payment::cashier::{self, Language};
 use crate::payment::{self, Phase, Policy, SalePhase};
-use crate::sale::{LifeStep, ReceiptState, Sale};
+use crate::refund;
+use crate::sale::{self, LifeStep, ReceiptState, Sale};
 use crate::time::Timestamp;
 
 /// Where a sale is.
@@ -149,9 +150,54 @@ pub struct Attempt {
     pub error_text: Option<String>,
 }
 
+/// Where a refund is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundPhase {
+    /// Not known; asked for until the gateway says whether it has taken it on.
+    Asking,
+    /// On its way to the payer.
+    Accepted,
+    /// Held up: somebody must see to it on the merchant platform.
+    Stuck,
+    /// With the payer. Final.
+    Returned,
+    /// Not done; the money is the shop's. Final.
+    Refused,
+    /// Given up by the gateway; the money is the shop's. Final.
+    Closed,
+}
+
 /// A refund of a payment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Refund {}
+pub struct Refund {
+    /// The merchant refund number.
+    pub refund_no: String,
+    /// What goes back, fen.
+    #[schema(minimum = 1)]
+    pub amount: u32,
+    /// Why, as the payer is told.
+    #[schema(required = true)]
+    pub reason: Option<String>,
+    /// Where it is.
+    pub phase: RefundPhase,
+    /// The sentence for the manager. Show it; do not program against it.
+    pub text: String,
+    /// The gateway's own number, once it has taken it on.
+    #[schema(required = true)]
+    pub gateway_refund: Option<String>,
+    /// The gateway's code, where it refused.
+    #[schema(required = true)]
+    pub error_code: Option<String>,
+    /// The gateway's own text.
+    #[schema(required = true)]
+    pub error_text: Option<String>,
+    /// When it was asked for; RFC 3339.
+    pub asked_at: String,
+    /// When the gateway was known to have taken it on; RFC 3339.
+    #[schema(required = true)]
+    pub accepted_at: Option<String>,
+}
 
 /// The receipt of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -171,7 +217,7 @@ pub struct Receipt {
     "attempts": [{"order_no": "T0126112100004200000101", "gateway": "wechat", "code_hint": "…8406", "phase": "paid",
         "gateway_txn": "4200000000202611210000000000", "paid_at": "2026-11-21T19:38:41.000+08:00",
         "payer_paid": 1150, "coupon": 100, "error_code": null, "error_text": null}],
-    "refunds": [], "receipt": {"state": "printed", "copies": 1},
+    "refunds": [], "refundable": 1250, "receipt": {"state": "printed", "copies": 1},
     "created_at": "2026-11-21T19:38:31.250+08:00", "updated_at": "2026-11-21T19:38:42.010+08:00"
 }))]
 pub struct Payment {
@@ -198,8 +244,10 @@ pub struct Payment {
     pub cashier: Cashier,
     /// Oldest first; at most one is open and at most one is paid.
     pub attempts: Vec<Attempt>,
-    /// Refunds; none in this version.
+    /// What went back of it, or is to; oldest first.
     pub refunds: Vec<Refund>,
+    /// What can still be refunded, fen.
+    pub refundable: u32,
     /// Its receipt.
     pub receipt: Receipt,
     /// When the amount was entered; RFC 3339.
@@ -263,7 +311,7 @@ impl Payment {
     /// `sale` as it is told at `now`.
     pub fn of(sale: &Sale, now: Timestamp, policy: &Policy, language: Language) -> Self {
         let payment = &sale.payment;
-        let told = cashier::told(payment, now, policy, language);
+        let told = sale::told(sale, now, policy, language);
         let attempts = payment.attempts.iter().zip(1..);
         Self {
             id: sale.id.to_string(),
@@ -273,7 +321,7 @@ impl Payment {
             subject: sale.subject.clone(),
             phase: payment.phase().into(),
             waiting_for: payment.waiting_for().map(Into::into),
-            money: payment.money().into(),
+            money: sale.money().into(),
             cashier: Cashier {
                 text: told.text,
                 next: told.next.into(),
@@ -281,7 +329,8 @@ impl Payment {
                 seconds_left: seconds_left(payment, now, policy),
             },
             attempts: attempts.map(|(attempt, ordinal)| Attempt::of(sale, ordinal, attempt)).collect(),
-            refunds: Vec::new(),
+            refunds: sale.refunds.iter().map(|refund| Refund::of(refund, language)).collect(),
+            refundable: sale.refundable(),
             receipt: Receipt {
                 // Of a sale that is not paid and whose later steps were lost nobody is to look for a receipt yet.
                 state: if sale.copies == 0 { ReceiptState::None } else { sale.receipt }.into(),
@@ -289,6 +338,44 @@ impl Payment {
             },
             created_at: sale.created_at.rfc3339(),
             updated_at: sale.updated_at.rfc3339(),
+        }
+    }
+}
+
+impl Refund {
+    fn of(refund: &refund::Refund, language: Language) -> Self {
+        let refusal = match &refund.phase {
+            refund::Phase::Refused(refusal) => Some(refusal),
+            refund::Phase::Asking(asking) => asking.refused.as_ref(),
+            refund::Phase::Accepted { .. }
+            | refund::Phase::Stuck { .. }
+            | refund::Phase::Returned { .. }
+            | refund::Phase::Closed { .. } => None,
+        };
+        Self {
+            refund_no: refund.number.to_string(),
+            amount: refund.amount.fen(),
+            reason: refund.reason.clone(),
+            phase: (&refund.phase).into(),
+            text: refund::words::told(refund, language),
+            gateway_refund: refund.phase.gateway_number().map(str::to_owned),
+            error_code: refusal.map(|refused| refused.code.clone()),
+            error_text: refusal.map(|refused| refused.text.clone()),
+            asked_at: refund.asked_at.rfc3339(),
+            accepted_at: refund.accepted_at().map(|at| at.rfc3339()),
+        }
+    }
+}
+
+impl From<&refund::Phase> for RefundPhase {
+    fn from(phase: &refund::Phase) -> Self {
+        match phase {
+            refund::Phase::Asking(_) => Self::Asking,
+            refund::Phase::Accepted { .. } => Self::Accepted,
+            refund::Phase::Stuck { .. } => Self::Stuck,
+            refund::Phase::Returned { .. } => Self::Returned,
+            refund::Phase::Refused(_) => Self::Refused,
+            refund::Phase::Closed { .. } => Self::Closed,
         }
     }
 }
@@ -462,6 +549,7 @@ mod tests {
         let now = Timestamp(1_795_233_600_000);
         let amount = crate::money::Amount::from_fen(1250).unwrap();
         let mut sale = Sale {
+            refunds: Vec::new(),
             id: "T01261128000001AAAAAA".parse().unwrap(),
             reference: None,
             subject: String::new(),

@@ -12,6 +12,7 @@ mod man;
 mod pay;
 mod printer;
 mod receipt;
+mod refund;
 mod replay;
 mod report;
 mod reprint;
@@ -84,6 +85,8 @@ enum Command {
     Show(show::Show),
     /// Ask that a payment be cancelled; it may still end paid
     Cancel(cancel::Cancel),
+    /// Give the money of a payment back, all of it or a part
+    Refund(refund::RefundCommand),
     /// Print a receipt once more, marked as a copy
     Reprint(reprint::Reprint),
     /// Say how everything is, what is not finished, and since when
@@ -190,6 +193,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<u8> {
         Command::List(list) => list.run(context).await,
         Command::Show(show) => show.run(context).await,
         Command::Cancel(cancel) => cancel.run(context).await,
+        Command::Refund(refund) => refund.run(context).await,
         Command::Reprint(reprint) => reprint.run(context).await,
         Command::Status(status) => status.run(context).await,
         Command::Restore(restore) => restore.run(context),

@@ -40,7 +40,8 @@ pub struct Pay {
     daemon: Where,
 }
 
-fn amount(text: &str) -> Result<Amount, String> {
+/// An amount on the command line.
+pub(super) fn amount(text: &str) -> Result<Amount, String> {
     text.parse().map_err(|error: crate::money::AmountError| error.to_string())
 }
 
@@ -62,7 +63,8 @@ impl Pay {
         let mut screen = Screen::new(context.json);
         let mut id = None;
         let paying = async {
-            let opened = open(&client, &body).await?;
+            let help = "the payment may have begun; look with: micropayd list";
+            let opened = begin(&client, "/v1/payments", &body, help).await.map_err(Trouble::into_error)?;
             id = Some(typed::<Payment>(&opened)?.id);
             follow(&client, opened, &mut screen).await
         };
@@ -101,20 +103,25 @@ impl Pay {
     }
 }
 
-/// Opens the payment. A request that got no answer is repeated under the same key, which cannot charge anyone twice.
-async fn open(client: &Client, body: &serde_json::Value) -> anyhow::Result<serde_json::Value> {
+/// Opens a payment or a refund under a fresh key. A request that got no answer is repeated under it, which cannot move
+/// money twice; `help` says what to do when none comes.
+pub(super) async fn begin(
+    client: &Client,
+    path: &str,
+    body: &serde_json::Value,
+    help: &str,
+) -> Result<serde_json::Value, Trouble> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    getrandom::fill(&mut random).map_err(|error| Trouble::Unreachable(format!("no randomness: {error}")))?;
     let key: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut repeats = 0;
     loop {
-        match client.post("/v1/payments", Some(body), Some(&key)).await {
+        match client.post(path, Some(body), Some(&key)).await {
             Ok(opened) => return Ok(opened),
-            Err(Trouble::Unreachable(text)) if repeats == 0 => return Err(Failure::Unreachable(text).into()),
-            Err(Trouble::Refused(problem)) => return Err(Trouble::Refused(problem).into_error()),
+            Err(Trouble::Unreachable(text)) if repeats == 0 => return Err(Trouble::Unreachable(text)),
+            Err(Trouble::Refused(problem)) => return Err(Trouble::Refused(problem)),
             Err(Trouble::Unreachable(text) | Trouble::Lost(text)) if repeats == REPEATS => {
-                let text = format!("{text}\nhelp: the payment may have begun; look with: micropayd list");
-                return Err(Failure::NotKnown(text).into());
+                return Err(Trouble::Lost(format!("{text}\nhelp: {help}")));
             }
             Err(_) => {
                 repeats += 1;

@@ -32,6 +32,8 @@ impl Report {
             ("payments", report.paid_count.to_string()),
             ("amount", format!("{} CNY", yuan(report.paid))),
             ("of that coupons", format!("{} CNY", yuan(report.coupon))),
+            ("refunds", report.refund_count.to_string()),
+            ("refunded", format!("{} CNY", yuan(report.refunded))),
         ]));
         Ok(DONE)
     }

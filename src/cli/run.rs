@@ -54,6 +54,7 @@ fn parts(config: Config) -> anyhow::Result<Parts> {
         policy,
         language: terminal.language,
         max_amount: Some(limits.max_amount),
+        max_refund: Some(limits.max_refund),
         prints,
         opens_drawer: printer.drawer.is_some(),
         sandbox,

@@ -1,6 +1,6 @@
 //! `show`: one payment.
 
-use crate::api::view::Payment;
+use crate::api::view::{Payment, Refund};
 use crate::cli::client::{Trouble, Where, escaped, typed};
 use crate::cli::list::word;
 use crate::cli::table::{Align, facts, moment, table, yuan};
@@ -78,5 +78,31 @@ pub fn text(payment: &Payment) -> String {
     ];
     out.push('\n');
     out.push_str(&table(&columns, &rows));
+    if !payment.refunds.is_empty() {
+        out.push('\n');
+        out.push_str(&refunds(payment));
+    }
     out
+}
+
+fn refunds(payment: &Payment) -> String {
+    let columns = [
+        ("REFUND NUMBER", Align::Left),
+        ("PHASE", Align::Left),
+        ("AMOUNT", Align::Right),
+        ("ASKED FOR", Align::Left),
+        ("WECHAT'S NUMBER", Align::Left),
+        ("ERROR", Align::Left),
+    ];
+    let row = |refund: &Refund| {
+        vec![
+            refund.refund_no.clone(),
+            word(&refund.phase),
+            yuan(refund.amount),
+            moment(&refund.asked_at),
+            refund.gateway_refund.clone().unwrap_or_default(),
+            refund.error_code.clone().unwrap_or_default(),
+        ]
+    };
+    table(&columns, &payment.refunds.iter().map(row).collect::<Vec<_>>())
 }

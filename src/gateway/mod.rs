@@ -6,9 +6,10 @@ pub mod wechat;
 
 use zeroize::Zeroizing;
 
-use crate::ids::{OrderNumber, PaymentCode};
+use crate::ids::{OrderNumber, PaymentCode, RefundNumber};
 use crate::money::Amount;
 use crate::payment::{Answer, Cause, ReversalAnswer};
+use crate::refund;
 
 /// The most bytes of an answer that are taken off the line and looked at: 64 KiB. The largest field that WeChat documents
 /// for payments is `promotion_detail` with 6000 characters, so its largest answer is about 25 KiB.
@@ -30,6 +31,25 @@ pub trait Gateway: Send + Sync {
 
     /// Asks to take an order back, paid or not.
     fn reverse(&self, order: &Order) -> Call<ReversalAnswer>;
+
+    /// Asks for a refund. May be asked again: the provider does once what it is asked under one refund number.
+    fn refund(&self, refund: &RefundOrder) -> Call<refund::Answer>;
+
+    /// Asks what became of a refund.
+    fn query_refund(&self, refund: &RefundOrder) -> Call<refund::Answer>;
+}
+
+/// What the provider must be told of a refund, and what its answers are held against.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefundOrder {
+    /// The order that was paid.
+    pub order: Order,
+    /// The merchant refund number.
+    pub number: RefundNumber,
+    /// What goes back.
+    pub amount: Amount,
+    /// Why, as the payer is told.
+    pub reason: Option<String>,
 }
 
 /// What the provider must be told, and what its answers are held against.
@@ -43,7 +63,7 @@ pub struct Order {
     pub subject: String,
 }
 
-/// A request that is ready to go, with the reader of its answer. `A` is [`Answer`] or [`ReversalAnswer`].
+/// A request that is ready to go, with the reader of its answer. `A` is [`Answer`], [`ReversalAnswer`] or [`refund::Answer`].
 pub enum Call<A> {
     /// Send this.
     Send(Request<A>),
@@ -75,7 +95,7 @@ pub type Read<A> = Box<dyn FnOnce(u16, &[u8]) -> A + Send>;
 pub enum SecondHost {
     /// Only if no byte of the request can have left: pay.
     IfNeverSent,
-    /// After any failure, for the request can be repeated: query, reverse.
+    /// After any failure, for the request can be repeated: query, reverse, refund.
     Always,
 }
 
@@ -102,5 +122,14 @@ impl Outcome for ReversalAnswer {
     }
     fn unknown(cause: Cause) -> Self {
         ReversalAnswer::Unknown(cause)
+    }
+}
+
+impl Outcome for refund::Answer {
+    fn never_sent(cause: Cause) -> Self {
+        refund::Answer::NeverSent(cause)
+    }
+    fn unknown(cause: Cause) -> Self {
+        refund::Answer::Unknown(cause)
     }
 }

@@ -10,7 +10,7 @@ use super::codec::{self, receipt_tag};
 use super::fault::{self, Fault};
 use super::rows::{self, Found, day_number, phase_tag};
 use super::witness::{self, Note};
-use super::{FILE, JournalError, Settings, check, records, schema};
+use super::{FILE, JournalError, Settings, check, records, schema, store};
 use crate::sale::ReceiptState;
 
 /// What was looked at and found to be whole.
@@ -42,20 +42,20 @@ pub fn verify_all(settings: &Settings) -> Result<Verified, JournalError> {
 pub fn verify_file(path: &Path, notes: &[Note]) -> Result<Verified, JournalError> {
     let conn = records::connect(path).map_err(|fault| fault.at(path))?;
     let version = schema::version(&conn, path)?;
-    if version != schema::newest() {
-        let what = format!("its schema is {version}, expected {}", schema::newest());
+    if version == 0 {
+        let what = "it is empty, expected a journal".to_owned();
         return Err(JournalError::Failed { path: path.to_owned(), what });
     }
     let verify = || -> Result<Verified, Fault> {
         let moment = conn.unchecked_transaction()?;
-        let verified = whole(&moment, notes)?;
+        let verified = whole(&moment, version, notes)?;
         moment.finish()?;
         Ok(verified)
     };
     verify().map_err(|fault| fault.at(path))
 }
 
-fn whole(conn: &Connection, notes: &[Note]) -> Result<Verified, Fault> {
+fn whole(conn: &Connection, version: i64, notes: &[Note]) -> Result<Verified, Fault> {
     let verdict: String = conn.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if verdict != "ok" {
         return Err(Fault::Damage(format!("SQLite finds: {verdict}")));
@@ -83,11 +83,16 @@ fn whole(conn: &Connection, notes: &[Note]) -> Result<Verified, Fault> {
             return Err(Fault::Damage(format!("there are {got} {what}, expected {expected}")));
         }
     }
-    derived.days.retain(|_, totals| *totals != [0; 3]);
-    let mut days =
-        conn.prepare("SELECT day, paid, fen, coupon FROM day WHERE paid <> 0 OR fen <> 0 OR coupon <> 0")?;
-    let kept = days.query_map([], |row| Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?])))?;
-    if kept.collect::<Result<BTreeMap<i64, [i64; 3]>, _>>()? != derived.days {
+    derived.days.retain(|_, totals| *totals != [0; 5]);
+    // A copy from before an upgrade has no refunds.
+    let refunds = if version < 2 { "0, 0" } else { "refunds, refunded" };
+    let mut days = conn.prepare(&format!("SELECT day, paid, fen, coupon, {refunds} FROM day"))?;
+    let kept = days.query_map([], |row| {
+        Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?]))
+    })?;
+    let mut kept = kept.collect::<Result<BTreeMap<i64, [i64; 5]>, _>>()?;
+    kept.retain(|_, totals| *totals != [0; 5]);
+    if kept != derived.days {
         return Err(Fault::Damage("the totals of days are not those of their sales".to_owned()));
     }
     Ok(Verified { steps, sales: derived.sales, newest: head.seq.unsigned_abs() })
@@ -99,7 +104,7 @@ struct Derived {
     sales: u64,
     steps: u64,
     jobs: u64,
-    days: BTreeMap<i64, [i64; 3]>,
+    days: BTreeMap<i64, [i64; 5]>,
 }
 
 /// A print job as its steps say, in the form of its row.
@@ -138,7 +143,9 @@ impl Derived {
                 return Err(of("print job"));
             }
         }
-        if let Some((day, parts)) = counted {
+        let paid = counted.map(|(day, [count, fen, coupon])| (day, [count, fen, coupon, 0, 0]));
+        let refunded = found.sale.refunds.iter().filter_map(store::refunded);
+        for (day, parts) in refunded.map(|(day, fen)| (day, [0, 0, 0, 1, fen])).chain(paid) {
             let totals = self.days.entry(day).or_default();
             for (total, part) in totals.iter_mut().zip(parts) {
                 *total += part;
@@ -161,7 +168,7 @@ impl Derived {
         let expected = (
             day_number(sale.created_at),
             phase_tag(sale.payment.phase()),
-            sale.payment.is_open(),
+            sale.is_open(),
             sale.reference.clone(),
             number,
             counted,

@@ -113,7 +113,7 @@ fn check_sale(conn: &Connection, found: &Found) -> Result<(), Fault> {
     let expected = (
         rows::day_number(sale.created_at),
         phase_tag(sale.payment.phase()),
-        i64::from(sale.payment.is_open()),
+        i64::from(sale.is_open()),
         sale.reference.clone(),
     );
     if (day, phase, open, reference) != expected || found.counted.is_some() != sale.payment.paid().is_some() {

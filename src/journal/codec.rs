@@ -6,9 +6,11 @@
 use crate::ids::{CodeHint, SaleId};
 use crate::money::Amount;
 use crate::payment::{Attempt, Payment, Phase, Proof, Refusal, Reversal};
+use crate::refund::Refund;
 use crate::sale::{ReceiptState, Sale};
 use crate::time::Timestamp;
 
+mod refunds;
 mod tags;
 
 use tags::{
@@ -23,6 +25,7 @@ const VERSION: u8 = 1;
 const WHOLE: u8 = 1;
 const JOB: u8 = 2;
 const SHORT: u8 = 4;
+const REFUNDS: u8 = 8;
 
 /// What stays the same in a sale's life.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +51,8 @@ pub struct Constant {
 pub struct State {
     /// The attempts.
     pub attempts: Vec<Attempt>,
+    /// The refunds.
+    pub refunds: Vec<Refund>,
     /// The latest receipt.
     pub receipt: ReceiptState,
     /// Receipts ordered.
@@ -110,6 +115,7 @@ impl Constant {
         Sale {
             id: self.id,
             payment: Payment { amount: self.amount, single: self.single, attempts: state.attempts },
+            refunds: state.refunds,
             subject: self.subject,
             reference: self.reference,
             gateway: self.gateway,
@@ -132,7 +138,8 @@ pub fn encode(
     let mut out = Writer { bytes: Vec::with_capacity(96), at };
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     out.byte(VERSION);
-    out.byte(flag(opening.is_some(), WHOLE) | flag(job.is_some(), JOB) | flag(short, SHORT));
+    let refunds = flag(!sale.refunds.is_empty(), REFUNDS);
+    out.byte(flag(opening.is_some(), WHOLE) | flag(job.is_some(), JOB) | flag(short, SHORT) | refunds);
     if let Some(opening) = opening {
         out.text(sale.id.as_str());
         out.text(&sale.subject);
@@ -157,6 +164,12 @@ pub fn encode(
     for attempt in &sale.payment.attempts {
         out.attempt(attempt);
     }
+    if !sale.refunds.is_empty() {
+        out.number(sale.refunds.len() as u64);
+        for refund in &sale.refunds {
+            out.refund(refund);
+        }
+    }
     out.bytes
 }
 
@@ -168,8 +181,8 @@ pub fn decode(at: Timestamp, bytes: &[u8]) -> Result<Decoded, String> {
         return Err(format!("state has form {version}, expected {VERSION}"));
     }
     let flags = from.byte()?;
-    if flags & !(WHOLE | JOB | SHORT) != 0 {
-        return Err(format!("state has flags {flags:#x}, expected at most 0x7"));
+    if flags & !(WHOLE | JOB | SHORT | REFUNDS) != 0 {
+        return Err(format!("state has flags {flags:#x}, expected at most 0xf"));
     }
     let whole = match flags & WHOLE {
         0 => None,
@@ -187,10 +200,14 @@ pub fn decode(at: Timestamp, bytes: &[u8]) -> Result<Decoded, String> {
         return Err(format!("state has {count} attempts, expected 1 to 256"));
     }
     let attempts = (0..count).map(|_| from.attempt()).collect::<Result<_, _>>()?;
+    let refunds = match flags & REFUNDS {
+        0 => Vec::new(),
+        _ => from.refunds()?,
+    };
     if !from.bytes.is_empty() {
         return Err(format!("state has {} bytes too many", from.bytes.len()));
     }
-    let state = State { attempts, receipt, copies, updated_at };
+    let state = State { attempts, refunds, receipt, copies, updated_at };
     Ok(Decoded { whole, job, short: flags & SHORT != 0, state })
 }
 

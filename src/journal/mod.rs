@@ -54,7 +54,7 @@ mod writer;
 
 pub use audit::{Verified, verify_all};
 pub use recall::{Recalled, Remembered};
-pub use records::read_only;
+pub use records::{read_only, refund_key};
 pub use reserve::Room;
 pub use restore::{Restored, restore};
 pub use rows::UNCONFIRMED_AMONG;

@@ -91,7 +91,7 @@ impl End<'_> {
     /// must say so if it ever comes.
     pub fn doubt_receipts(&mut self) -> Result<(), Fault> {
         for found in rows::sales(self.conn, "WHERE s.open = 1 ORDER BY s.n", [])? {
-            if found.sale.receipt == ReceiptState::None {
+            if found.sale.payment.is_open() && found.sale.receipt == ReceiptState::None {
                 let sale = Sale { receipt: ReceiptState::Unconfirmed, ..found.sale };
                 self.put(sale, None, "restored, later steps are missing")?;
             }
@@ -133,6 +133,7 @@ impl End<'_> {
 /// A sale of which the journal has nothing. Its POS has gone; it takes no further code.
 fn fresh(told: &Remembered) -> Sale {
     Sale {
+        refunds: Vec::new(),
         id: told.id.clone(),
         payment: Payment { amount: told.amount, single: true, attempts: attempts(&[], told) },
         subject: told.subject.clone(),

@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::rows::{self, day_number};
 use super::{FILE, JournalError, Settings, schema, store};
 use crate::ids::SaleId;
+use crate::refund;
 use crate::sale::{Filter, LifeStep, Page, Records, RecordsError, Sale, Totals};
 use crate::time::Day;
 
@@ -47,6 +48,12 @@ pub fn opening(key: &str, fingerprint: &str) -> Opening {
     let mut request = [0; 8];
     request.copy_from_slice(&digest(fingerprint.as_bytes())[..8]);
     Opening { key: digest(key.as_bytes()), fingerprint: request }
+}
+
+/// The hashes that a refund keeps of its key and its request. A refund is known by them within its sale.
+pub fn refund_key(key: &str, fingerprint: &str) -> refund::Key {
+    let Opening { key, fingerprint } = opening(key, fingerprint);
+    refund::Key { key, request: fingerprint }
 }
 
 /// A connection that only reads, and leaves the log alone when it closes.
@@ -140,10 +147,17 @@ impl Records for Readers {
 
     fn totals(&self, day: Day) -> Result<Totals, RecordsError> {
         self.read(|conn| {
-            let mut statement = conn.prepare_cached("SELECT paid, fen, coupon FROM day WHERE day = ?1")?;
+            let mut statement =
+                conn.prepare_cached("SELECT paid, fen, coupon, refunds, refunded FROM day WHERE day = ?1")?;
             let totals = statement.query_row([day_number(day.start())], |row| {
                 let number = |column| Ok::<u64, rusqlite::Error>(row.get::<_, i64>(column)?.unsigned_abs());
-                Ok(Totals { paid_count: number(0)?, paid_fen: number(1)?, coupon_fen: number(2)? })
+                Ok(Totals {
+                    paid_count: number(0)?,
+                    paid_fen: number(1)?,
+                    coupon_fen: number(2)?,
+                    refund_count: number(3)?,
+                    refund_fen: number(4)?,
+                })
             });
             Ok(totals.optional()?.unwrap_or_default())
         })

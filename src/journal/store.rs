@@ -11,6 +11,7 @@ use super::fault::{self, Fault};
 use super::rows::{self, Found, day_number, phase_tag};
 use super::{Durability, Entry, JournalError};
 use crate::payment::{Payment, Proof};
+use crate::refund::Refund;
 use crate::sale::Sale;
 
 /// What each connection may keep of the file, in SQLite's unit of minus one KiB. A step touches a dozen pages of 4 KiB
@@ -203,9 +204,10 @@ fn apply(conn: &Connection, change: &Change<'_>, new_job: bool) -> Result<(), Fa
     conn.prepare_cached("INSERT INTO step VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
         .execute(params![step.seq, step.at.0, step.sale, step.prev, step.event, step.state, step.hash])?;
     let phase = phase_tag(sale.payment.phase());
-    let open = sale.payment.is_open();
+    let open = sale.is_open();
     let number = sale.payment.paid().map(|(_, proof)| proof.gateway_txn.as_str());
     let counted = count(conn, step, before, &sale.payment)?;
+    count_refunds(conn, before, sale)?;
     if let Some(opening) = opening {
         conn.prepare_cached("INSERT INTO sale VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(
             params![
@@ -298,19 +300,44 @@ fn count(
     };
     if was.map(|(day, parts)| (day, Some(parts))) != Some((day, now)) {
         if let Some((day, (fen, coupon))) = was {
-            shift(conn, day, -1, -fen, -coupon)?;
+            shift(conn, day, [-1, -fen, -coupon, 0, 0])?;
         }
         if let Some((fen, coupon)) = now {
-            shift(conn, day, 1, fen, coupon)?;
+            shift(conn, day, [1, fen, coupon, 0, 0])?;
         }
     }
     Ok(now.map(|_| day))
 }
 
-fn shift(conn: &Connection, day: i64, paid: i64, fen: i64, coupon: i64) -> Result<(), Fault> {
-    let sql = "INSERT INTO day VALUES (?1, ?2, ?3, ?4) ON CONFLICT (day) DO UPDATE \
-        SET paid = paid + excluded.paid, fen = fen + excluded.fen, coupon = coupon + excluded.coupon";
-    conn.prepare_cached(sql)?.execute([day, paid, fen, coupon])?;
+/// Moves the days' totals with the refunds that the gateway has taken on, each on the day on which that became known.
+fn count_refunds(conn: &Connection, before: Option<&Found>, sale: &Sale) -> Result<(), Fault> {
+    let was = before.map_or(&[][..], |found| &found.sale.refunds);
+    for (place, refund) in sale.refunds.iter().enumerate() {
+        let (was, now) = (was.get(place).and_then(refunded), refunded(refund));
+        if was != now {
+            if let Some((day, fen)) = was {
+                shift(conn, day, [0, 0, 0, -1, -fen])?;
+            }
+            if let Some((day, fen)) = now {
+                shift(conn, day, [0, 0, 0, 1, fen])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The day in whose totals a refund is, and what it adds to them.
+pub fn refunded(refund: &Refund) -> Option<(i64, i64)> {
+    Some((day_number(refund.accepted_at()?), refund.amount.fen().into()))
+}
+
+/// Adds to a day's totals: sales, fen, coupons, refunds, fen refunded.
+fn shift(conn: &Connection, day: i64, parts: [i64; 5]) -> Result<(), Fault> {
+    let sql = "INSERT INTO day VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (day) DO UPDATE \
+        SET paid = paid + excluded.paid, fen = fen + excluded.fen, coupon = coupon + excluded.coupon, \
+        refunds = refunds + excluded.refunds, refunded = refunded + excluded.refunded";
+    let [paid, fen, coupon, refunds, refunded] = parts;
+    conn.prepare_cached(sql)?.execute([day, paid, fen, coupon, refunds, refunded])?;
     Ok(())
 }
 

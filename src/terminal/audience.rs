@@ -146,6 +146,7 @@ mod tests {
         Notice::Sale(
             Some(1),
             Box::new(Sale {
+                refunds: Vec::new(),
                 id: format!("T01261121{number:06}000001").parse().unwrap(),
                 payment,
                 subject: String::new(),

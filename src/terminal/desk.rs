@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::gateway::{Gateway, Order};
+use crate::gateway::{Gateway, Order, RefundOrder};
 use crate::ids::{OrderNumber, PaymentCode, SaleId, TerminalId};
 use crate::input::{Command, Device, Input, Notice, Opened, Refused, Remark, Scan, Status};
 use crate::journal::{self, Entry, Journal, JournalError};
 use crate::money::Amount;
 use crate::payment::cashier::Language;
-use crate::payment::{Answer, Asked, Cause, Event, Payment, Policy, ReversalAnswer, SalePhase};
+use crate::payment::{self, Event, Payment, Policy, SalePhase};
 use crate::printer::Job;
+use crate::refund::{self, Asked};
 use crate::sale::{NewSale, ReceiptState, Records, Sale};
 use crate::terminal::codes::RecentCodes;
+use crate::terminal::keeping::Happening;
 use crate::terminal::words;
 use crate::time::Timestamp;
 
@@ -31,6 +33,8 @@ pub struct Setup {
     pub language: Language,
     /// The largest sale, if there is a limit.
     pub max_amount: Option<Amount>,
+    /// The largest refund that is taken at the till, if there is a limit.
+    pub max_refund: Option<Amount>,
     /// Whether there is a printer at all; without one no receipt is due.
     pub prints: bool,
     /// Whether the drawer opens for a paid sale.
@@ -70,6 +74,8 @@ pub enum Act {
     Query(SaleId, u8, Order, u64),
     /// Ask to reverse this attempt, and report the answer with this number.
     Reverse(SaleId, u8, Order, u64),
+    /// Ask for this refund, or what became of it, and report the answer with this number.
+    Refund(SaleId, u8, Asked, RefundOrder, u64),
     /// Make sure that the pay request will not wait for a handshake.
     Warm,
     /// Hand this to the printer, and report if it does not take it.
@@ -89,18 +95,19 @@ pub struct Desk {
     /// Steps whose effect may precede the disk (the scan of an armed attempt), to be written when the request is out.
     pub(super) deferred: VecDeque<(Timestamp, String, Sale)>,
     /// Events that could not be kept because the journal failed; tried again, in order.
-    pub(super) stuck: VecDeque<(SaleId, Event)>,
+    pub(super) stuck: VecDeque<(SaleId, Happening)>,
     pub(super) retry_at: Option<Timestamp>,
     pub(super) journal_trouble: Option<String>,
     pub(super) jobs: super::printing::Jobs,
     pub(super) acts: Vec<Act>,
     pub(super) queries: super::keeping::UnderWay,
     pub(super) reversals: super::keeping::UnderWay,
+    pub(super) refunds: super::refunding::UnderWay,
     recent: RecentCodes,
     devices: Vec<(Device, Timestamp)>,
-    gateway: Option<(bool, Timestamp)>,
-    gateway_trouble: String,
-    suspicious: u64,
+    pub(super) gateway: Option<(bool, Timestamp)>,
+    pub(super) gateway_trouble: String,
+    pub(super) suspicious: u64,
     certificate_ends: Option<Timestamp>,
     started_at: Timestamp,
     /// When the log was told last what is not finished; `None` while all is.
@@ -131,6 +138,7 @@ impl Desk {
             acts: Vec::new(),
             queries: super::keeping::UnderWay::default(),
             reversals: super::keeping::UnderWay::default(),
+            refunds: super::refunding::UnderWay::default(),
             recent: RecentCodes::default(),
             devices: Vec::new(),
             gateway: None,
@@ -143,6 +151,9 @@ impl Desk {
         let ids: Vec<SaleId> = desk.sales.keys().cloned().collect();
         for id in ids {
             desk.apply(&id, Event::Restarted, None, now)?;
+            for ordinal in desk.open_refunds(&id) {
+                desk.apply_refund(&id, ordinal, refund::Event::Restarted, now)?;
+            }
             if desk.sales.get(&id).is_some_and(|sale| sale.payment.holds_lane()) {
                 desk.in_hand = Some(id);
             }
@@ -174,10 +185,13 @@ impl Desk {
             Input::Print(printed) => self.printed(printed, now),
             Input::Answered(id, attempt, answer) => {
                 self.heard(&answer, now);
-                self.event(&id, Event::Answered { attempt, to: Asked::Pay, answer }, now);
+                self.event(&id, Event::Answered { attempt, to: payment::Asked::Pay, answer }, now);
             }
             Input::Queried(id, attempt, number, answer) => self.queried(&id, attempt, number, answer, now),
             Input::Reversed(id, attempt, number, answer) => self.reversed(&id, attempt, number, answer, now),
+            Input::Refunded(id, n, asked, number, answer) => {
+                self.refunded(&id, n, asked, number, answer, now);
+            }
             Input::Command(command) => self.command(command, now),
         }
         self.print_next(now);
@@ -191,11 +205,12 @@ impl Desk {
         let due: Vec<SaleId> = self
             .sales
             .values()
-            .filter(|sale| sale.payment.wake().is_some_and(|at| at <= now))
+            .filter(|sale| sale.wake().is_some_and(|at| at <= now))
             .map(|sale| sale.id.clone())
             .collect();
         for id in due {
             self.event(&id, Event::Wake, now);
+            self.wake_refunds(&id, now);
         }
         self.print_next(now);
         self.remind(now, false);
@@ -205,8 +220,7 @@ impl Desk {
     pub fn next_tick(&self) -> Option<Timestamp> {
         // A sale with a stuck event waits for the journal, not for its own timer.
         let stuck = |id: &SaleId| self.stuck.iter().any(|(other, _)| other == id);
-        let wakes =
-            self.sales.values().filter(|sale| !stuck(&sale.id)).filter_map(|sale| sale.payment.wake());
+        let wakes = self.sales.values().filter(|sale| !stuck(&sale.id)).filter_map(Sale::wake);
         wakes.chain(self.retry_at).chain(self.jobs.retry_at()).min()
     }
 
@@ -298,7 +312,11 @@ impl Desk {
                 let _ = reply.send(self.ask(&id, Event::Cancel, now));
             }
             Command::Check(id, reply) => {
-                let _ = reply.send(self.ask(&id, Event::Check, now));
+                let checked = self.ask(&id, Event::Check, now);
+                let _ = reply.send(checked.and_then(|_| self.check_refunds(&id, now)));
+            }
+            Command::Refund(id, new, key, reply) => {
+                let _ = reply.send(self.refund(&id, new, &key, now));
             }
             Command::Reprint(id, reply) => {
                 let _ = reply.send(self.reprint(&id, now));
@@ -351,6 +369,7 @@ impl Desk {
         self.acts.push(Act::Warm);
         let id = self.journal.name_sale(now.day()).map_err(failed)?;
         let sale = Sale {
+            refunds: Vec::new(),
             payment: Payment::new(new.amount, code.is_some(), now, &self.setup.policy),
             subject: new.subject.unwrap_or_else(|| self.setup.subject.clone()),
             reference: new.reference,
@@ -407,7 +426,7 @@ impl Desk {
         self.acts.push(Act::Tell(Notice::Remark(remark)));
     }
 
-    fn refuses_sales(&self) -> Option<Refused> {
+    pub(super) fn refuses_sales(&self) -> Option<Refused> {
         if let Some(why) = &self.setup.not_ready {
             return Some(Refused::NotReady(why.clone()));
         }
@@ -434,52 +453,6 @@ impl Desk {
         }
         self.printer_changed(&device);
         self.acts.push(Act::Tell(Notice::Device(device)));
-    }
-
-    pub(super) fn heard(&mut self, answer: &Answer, now: Timestamp) {
-        match answer {
-            Answer::NeverSent(cause) | Answer::Unknown(cause) => self.line(Some(cause), now),
-            Answer::Paid(_)
-            | Answer::AwaitingPayer
-            | Answer::Refused(_)
-            | Answer::NotPaid
-            | Answer::NotFound
-            | Answer::PayFailed
-            | Answer::Closed
-            | Answer::Refunded => self.line(None, now),
-        }
-    }
-
-    pub(super) fn heard_reversal(&mut self, answer: &ReversalAnswer, now: Timestamp) {
-        match answer {
-            ReversalAnswer::NeverSent(cause) | ReversalAnswer::Unknown(cause) => self.line(Some(cause), now),
-            ReversalAnswer::Done
-            | ReversalAnswer::Again
-            | ReversalAnswer::NotFound
-            | ReversalAnswer::Refused(_) => self.line(None, now),
-        }
-    }
-
-    /// Keeps what is known of the line, and tells when it changes.
-    fn line(&mut self, trouble: Option<&Cause>, now: Timestamp) {
-        // A code of the gateway's own and our own field rules say nothing against the line.
-        let up = match trouble {
-            Some(Cause::NoTurn) => return,
-            None | Some(Cause::Code(_) | Cause::Field(_)) => true,
-            Some(_) => false,
-        };
-        if let Some(cause) = trouble {
-            self.gateway_trouble = cause.to_string();
-            if cause.is_suspicious() {
-                self.suspicious += 1;
-                tracing::error!("gateway answer not believed: {cause}");
-            }
-        }
-        if self.gateway.is_none_or(|(was, _)| was != up) {
-            self.gateway = Some((up, now));
-            let text = if up { String::new() } else { self.gateway_trouble.clone() };
-            self.acts.push(Act::Tell(Notice::Gateway(up, text)));
-        }
     }
 
     fn status(&self, now: Timestamp) -> Status {

@@ -9,6 +9,7 @@ use crate::input::{Device, DeviceKind, JobId, Notice, Refused};
 use crate::journal::{Durability, Entry, JobChange, JournalError};
 use crate::payment::{Answer, Asked, Effect, Event, ReversalAnswer, step};
 use crate::printer::Job;
+use crate::refund::{self, Refund};
 use crate::sale::{ReceiptState, Sale};
 use crate::terminal::desk::{Act, Desk};
 use crate::terminal::words;
@@ -16,6 +17,15 @@ use crate::time::Timestamp;
 
 /// Between attempts to write to a journal that failed.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// What can happen to a sale: to its payment, or to the refund with this ordinal (from 1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Happening {
+    /// To the payment.
+    Payment(Event),
+    /// To a refund.
+    Refund(u8, refund::Event),
+}
 
 /// Numbers the requests of one kind, so that the answer to an older one can be told from the newest.
 #[derive(Default)]
@@ -25,14 +35,14 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
-    fn next(&mut self, id: &SaleId, attempt: u8) -> u64 {
+    pub fn next(&mut self, id: &SaleId, attempt: u8) -> u64 {
         self.asked += 1;
         self.newest.insert((id.clone(), attempt), self.asked);
         self.asked
     }
 
-    /// Whether this is the newest of the attempt; nothing more is expected of it then.
-    fn ends(&mut self, id: &SaleId, attempt: u8, number: u64) -> bool {
+    /// Whether this is the newest of the attempt (or refund); nothing more is expected of it then.
+    pub fn ends(&mut self, id: &SaleId, attempt: u8, number: u64) -> bool {
         let newest = (id.clone(), attempt);
         let ends = self.newest.get(&newest) == Some(&number);
         if ends {
@@ -66,17 +76,29 @@ impl Desk {
         }
     }
 
-    /// An event that nobody waits for: if it cannot be kept, it waits its turn.
+    /// An event of a payment that nobody waits for.
     pub(super) fn event(&mut self, id: &SaleId, event: Event, now: Timestamp) {
+        self.happens(id, Happening::Payment(event), now);
+    }
+
+    /// Something that nobody waits for: if it cannot be kept, it waits its turn.
+    pub(super) fn happens(&mut self, id: &SaleId, what: Happening, now: Timestamp) {
         if self.stuck.iter().any(|(stuck, _)| stuck == id) {
             // A timer that rings again has nothing new to say; words of the gateway keep their order.
-            if event != Event::Wake {
-                self.stuck.push_back((id.clone(), event));
+            if !matches!(what, Happening::Payment(Event::Wake) | Happening::Refund(_, refund::Event::Wake)) {
+                self.stuck.push_back((id.clone(), what));
             }
             return;
         }
-        if self.apply(id, event.clone(), None, now).is_err() {
-            self.stuck.push_back((id.clone(), event));
+        if self.take(id, what.clone(), now).is_err() {
+            self.stuck.push_back((id.clone(), what));
+        }
+    }
+
+    fn take(&mut self, id: &SaleId, what: Happening, now: Timestamp) -> Result<(), JournalError> {
+        match what {
+            Happening::Payment(event) => self.apply(id, event, None, now),
+            Happening::Refund(ordinal, event) => self.apply_refund(id, ordinal, event, now),
         }
     }
 
@@ -88,18 +110,17 @@ impl Desk {
         code: Option<PaymentCode>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        let mut sale = match self.find(id) {
-            Ok(sale) => sale,
-            Err(Refused::JournalFailed(what)) => {
-                return Err(JournalError::Failed { path: "journal".into(), what });
-            }
-            // Somebody else's sale: nothing here is about it.
-            Err(_) => return Ok(()),
-        };
+        let Some(mut sale) = self.concerned(id)? else { return Ok(()) };
         let before = sale.payment.clone();
         let (code_read, timer) = (matches!(event, Event::Code(_)), event == Event::Wake);
         let what = words::event(&sale, &event);
-        let step = step(sale.payment, event, now, &self.setup.policy);
+        let refunded_here = matches!(&event, Event::Answered { answer: Answer::Refunded, .. })
+            && sale.refunds.iter().any(Refund::is_given);
+        let mut step = step(sale.payment, event, now, &self.setup.policy);
+        if refunded_here {
+            // No news: it was asked for here.
+            step.effects.retain(|effect| !matches!(effect, Effect::CallManager(_)));
+        }
         sale.payment = step.payment;
         if sale.payment == before && step.effects.is_empty() {
             return Ok(());
@@ -134,6 +155,15 @@ impl Desk {
         self.hold(sale.clone());
         self.list(&sale, step.effects, code);
         Ok(())
+    }
+
+    /// The sale that something happens to; none if it is somebody else's.
+    pub(super) fn concerned(&self, id: &SaleId) -> Result<Option<Sale>, JournalError> {
+        match self.find(id) {
+            Ok(sale) => Ok(Some(sale)),
+            Err(Refused::JournalFailed(what)) => Err(JournalError::Failed { path: "journal".into(), what }),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Lists the effects of a step that is kept.
@@ -232,7 +262,7 @@ impl Desk {
         self.retry_at = None;
         self.settle(now);
         while let Some((id, event)) = self.stuck.pop_front() {
-            if self.apply(&id, event.clone(), None, now).is_err() {
+            if self.take(&id, event.clone(), now).is_err() {
                 self.stuck.push_front((id, event));
                 return;
             }
@@ -272,7 +302,7 @@ impl Desk {
         if self.in_hand.as_ref() == Some(&sale.id) && !sale.payment.holds_lane() {
             self.in_hand = None;
         }
-        if sale.payment.is_open() || self.jobs.concern(&sale.id) {
+        if sale.is_open() || self.jobs.concern(&sale.id) {
             self.sales.insert(sale.id.clone(), sale);
         } else {
             self.sales.remove(&sale.id);

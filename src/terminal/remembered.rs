@@ -171,6 +171,7 @@ mod tests {
     fn lines(id: &str, reference: Option<&str>, events: Vec<Event>) -> Vec<String> {
         let amount: Amount = "12.50".parse().unwrap();
         let mut sale = Sale {
+            refunds: Vec::new(),
             id: id.parse().unwrap(),
             payment: Payment::new(amount, false, Timestamp(0), &Policy::default()),
             subject: String::new(),

@@ -15,6 +15,7 @@ use crate::ids::SaleId;
 use crate::input::{Inbox, Input, Notice, Notices, PrintOutcome, Printed};
 use crate::payment::Cause;
 use crate::printer::{Job, Printer};
+use crate::refund::Asked;
 use crate::sounds::Sounds;
 use crate::terminal::audience::Audience;
 use crate::terminal::desk::Act;
@@ -62,6 +63,13 @@ impl Shell {
                     let call = self.gateway.reverse(&order);
                     let behind = in_hand != Some(&id);
                     self.call(call, behind, move |answer| Input::Reversed(id, n, number, answer));
+                }
+                Act::Refund(id, n, asked, refund, number) => {
+                    let call = match asked {
+                        Asked::Refund => self.gateway.refund(&refund),
+                        Asked::Query => self.gateway.query_refund(&refund),
+                    };
+                    self.call(call, true, move |answer| Input::Refunded(id, n, asked, number, answer));
                 }
                 Act::Warm => {
                     let http = Arc::clone(&self.http);

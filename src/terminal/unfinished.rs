@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::input::{Obligation, ObligationKind};
-use crate::payment::cashier::told;
 use crate::payment::{Phase, SalePhase};
-use crate::sale::{ReceiptState, Sale};
+use crate::refund::{self, Refund};
+use crate::sale::{ReceiptState, Sale, told};
 use crate::terminal::desk::Desk;
 use crate::terminal::words;
 use crate::time::Timestamp;
@@ -22,6 +22,8 @@ pub struct Unfinished {
     pub queries: usize,
     /// Money to be given back if it was taken.
     pub reversals: usize,
+    /// Refunds to be followed.
+    pub refunds: usize,
     /// Receipts to be printed or looked at.
     pub receipts: usize,
     /// Since when the oldest of them is.
@@ -33,6 +35,7 @@ impl Unfinished {
         match kind {
             ObligationKind::Query => self.queries += 1,
             ObligationKind::Reversal => self.reversals += 1,
+            ObligationKind::Refund => self.refunds += 1,
             ObligationKind::Receipt => self.receipts += 1,
         }
         self.since = Some(self.since.map_or(since, |oldest| oldest.min(since)));
@@ -63,7 +66,7 @@ impl Desk {
             let told_at_the_till = matches!(sale.payment.phase(), SalePhase::Paying | SalePhase::InDoubt);
             let text = match kind {
                 ObligationKind::Query if !told_at_the_till => words::looks_again(language).to_owned(),
-                _ => told(&sale.payment, now, &self.setup.policy, language).text,
+                _ => told(sale, now, &self.setup.policy, language).text,
             };
             open.push(Obligation {
                 sale: sale.id.clone(),
@@ -73,8 +76,25 @@ impl Desk {
                 text,
             });
         }
+        open.extend(self.refunds_owed());
         open.sort_by_key(|obligation| obligation.since);
         open
+    }
+
+    /// The refunds that are not over. What waits for somebody at the merchant platform has no next time here.
+    fn refunds_owed(&self) -> impl Iterator<Item = Obligation> {
+        let of = |sale: &Sale| -> Vec<Obligation> {
+            let open = sale.refunds.iter().filter(|refund| refund.is_open());
+            let owed = |refund: &Refund| Obligation {
+                sale: sale.id.clone(),
+                kind: ObligationKind::Refund,
+                since: refund.asked_at,
+                next: refund.wake.filter(|_| !matches!(refund.phase, refund::Phase::Stuck { .. })),
+                text: refund::words::told(refund, self.setup.language),
+            };
+            open.map(owed).collect()
+        };
+        self.sales.values().flat_map(of)
     }
 
     /// How much is not finished beside what is in hand.
@@ -84,6 +104,9 @@ impl Desk {
             if let Some(kind) = owed(sale) {
                 unfinished.add(kind, sale.created_at);
             }
+        }
+        for refund in self.refunds_owed() {
+            unfinished.add(refund.kind, refund.since);
         }
         for job in self.jobs.all().filter(|job| job.state != ReceiptState::Sending) {
             unfinished.add(ObligationKind::Receipt, job.since);

@@ -4,7 +4,8 @@
 use crate::input::{Refused, Remark, ScanRefusal};
 use crate::journal::Room;
 use crate::payment::cashier::Language;
-use crate::payment::{Answer, Asked, Event, ReversalAnswer};
+use crate::payment::{Answer, Asked, Event, ReversalAnswer, SalePhase};
+use crate::refund::{self, Refund};
 use crate::sale::{ReceiptState, Sale};
 use crate::terminal::unfinished::Unfinished;
 
@@ -32,6 +33,43 @@ pub fn event(sale: &Sale, event: &Event) -> String {
         Event::Check => "check asked for".to_owned(),
         Event::Wake => "time is up".to_owned(),
         Event::Restarted => "restarted".to_owned(),
+    }
+}
+
+/// The first step of a refund.
+pub fn refund_asked(refund: &Refund) -> String {
+    let reason =
+        refund.reason.as_deref().map(|reason| format!(" reason {}", plain(reason))).unwrap_or_default();
+    format!("{} of {} asked for{reason} -> refund {}", refund.number, refund.amount, refund.phase.label())
+}
+
+/// What happened to a refund, in the log's words.
+pub fn refund_event(refund: &Refund, event: &refund::Event) -> String {
+    let number = &refund.number;
+    match event {
+        refund::Event::Answered(asked, answer) => {
+            let asked = match asked {
+                refund::Asked::Refund => "refund",
+                refund::Asked::Query => "query",
+            };
+            format!("{number} {asked}: {}", plain(&refund_answered(answer)))
+        }
+        refund::Event::Check => format!("{number} check asked for"),
+        refund::Event::Wake => format!("{number} time is up"),
+        refund::Event::Restarted => format!("{number} restarted"),
+    }
+}
+
+fn refund_answered(answer: &refund::Answer) -> String {
+    match answer {
+        refund::Answer::Accepted(number) => format!("accepted {number}"),
+        refund::Answer::Returned(number) => format!("returned {number}"),
+        refund::Answer::Stuck(number) => format!("the payer's card is gone {number}"),
+        refund::Answer::Closed(number) => format!("closed {number}"),
+        refund::Answer::NotFound => "no such refund".to_owned(),
+        refund::Answer::Refused(refusal) => format!("refused {} {}", refusal.code, refusal.text),
+        refund::Answer::NeverSent(cause) => format!("never sent, {cause}"),
+        refund::Answer::Unknown(cause) => format!("not known, {cause}"),
     }
 }
 
@@ -83,6 +121,8 @@ pub fn scan_refused(why: &Refused, language: Language) -> Remark {
         | Refused::KeyReused(_)
         | Refused::NeverSeen
         | Refused::TooMuch
+        | Refused::RefundTooMuch(_)
+        | Refused::RefundLimit(_)
         | Refused::JournalFailed(_)
         | Refused::NotReady(_) => "scan_refused",
     };
@@ -109,6 +149,38 @@ pub fn scan_unreadable(why: ScanRefusal, language: Language) -> Remark {
 /// A second code while the first is being paid, or the same code again.
 pub fn in_progress(language: Language) -> &'static str {
     pick(language, "已在处理，请勿重复扫码", "already in progress: do not scan again")
+}
+
+/// Why a sale that is not paid, or not for certain, cannot be refunded.
+pub fn not_refundable(sale: &Sale, language: Language) -> String {
+    let (chinese, english) = match sale.payment.phase() {
+        SalePhase::Reversing => (
+            "正在撤销，款项会自动退回，不要另行退款",
+            "it is being reversed: whatever was taken goes back by itself",
+        ),
+        SalePhase::InDoubt => (
+            "款项尚未核实，核实后才能退款",
+            "it is not known yet whether the money was taken: refund it when that is settled",
+        ),
+        SalePhase::AwaitingCode
+        | SalePhase::Paying
+        | SalePhase::Paid
+        | SalePhase::Declined
+        | SalePhase::Reversed
+        | SalePhase::Cancelled => {
+            ("这笔交易没有收款，不能退款", "nothing was taken for it, so nothing can be refunded")
+        }
+    };
+    pick(language, chinese, english).to_owned()
+}
+
+/// The gateway takes no more refunds of this sale.
+pub fn too_many_refunds(language: Language) -> &'static str {
+    pick(
+        language,
+        "这笔交易已退款 50 次，微信不再受理",
+        "it was refunded 50 times, and the gateway takes no more",
+    )
 }
 
 /// There is no printer.
@@ -179,6 +251,23 @@ pub fn refused(why: &Refused, language: Language) -> String {
             "not a WeChat payment code: scan the code under Pay in WeChat",
         ),
         Refused::TooMuch => ("超过单笔限额", "more than the limit for one sale"),
+        Refused::RefundTooMuch(left) => {
+            let left = format!("{}.{:02}", left / 100, left % 100);
+            let (chinese, english) = (
+                format!("超过可退金额，最多可退 {left} 元"),
+                format!("more than can be refunded: at most {left}"),
+            );
+            return pick(language, &chinese, &english).to_owned();
+        }
+        Refused::RefundLimit(most) => {
+            let (chinese, english) = (
+                format!("超过本机退款限额 {most} 元，请店长在商户平台退款"),
+                format!(
+                    "more than {most}, the limit for refunds here: the manager refunds it on the merchant platform"
+                ),
+            );
+            return pick(language, &chinese, &english).to_owned();
+        }
         Refused::JournalFailed(_) => (
             "本机无法记账，暂停收款，请叫店长检查磁盘",
             "this terminal cannot record sales: no sale is taken; call the manager to look at the disk",
@@ -210,7 +299,8 @@ pub fn summary(in_hand: bool, language: Language) -> &'static str {
 /// The status line with what is not finished, and since when.
 pub fn with_unfinished(state: String, unfinished: &Unfinished, language: Language) -> String {
     let Some(since) = unfinished.since else { return state };
-    let (settling, receipts) = (unfinished.queries + unfinished.reversals, unfinished.receipts);
+    let Unfinished { queries, reversals, refunds, receipts, .. } = *unfinished;
+    let settling = queries + reversals + refunds;
     let since = since.civil().strftime("%m-%d %H:%M");
     let (settled, printed, oldest) = match language {
         Language::Chinese => {
@@ -229,7 +319,9 @@ pub fn with_unfinished(state: String, unfinished: &Unfinished, language: Languag
 
 /// What is not finished, in the log's words.
 pub fn unfinished(unfinished: &Unfinished) -> String {
-    let Unfinished { queries, reversals, receipts, since } = *unfinished;
+    let Unfinished { queries, reversals, refunds, receipts, since } = *unfinished;
     let since = since.map(|since| format!(", the oldest since {}", since.rfc3339())).unwrap_or_default();
-    format!("{queries} to be looked up, {reversals} to be reversed, {receipts} receipts to see to{since}")
+    format!(
+        "{queries} to be looked up, {reversals} to be reversed, {refunds} refunds to follow, {receipts} receipts to see to{since}"
+    )
 }

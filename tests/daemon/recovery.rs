@@ -39,13 +39,13 @@ fn what_is_unfinished_is_counted_outlives_a_kill_and_drains_beside_new_sales() {
     let after = rig.json(&["status"])["open"].clone();
     assert_eq!(owed(&after), owed(&before), "the same sales, since the same time");
     let told = format!(
-        "not finished: 0 to be looked up, 3 to be reversed, 0 receipts to see to, the oldest since {}",
+        "not finished: 0 to be looked up, 3 to be reversed, 0 refunds to follow, 0 receipts to see to, the oldest since {}",
         owed(&before)[0].2
     );
     assert!(rig.log().contains(&told), "{told}");
     let said = out(&rig.run(&["status"]));
     assert!(
-        said.contains("0 to be looked up, 3 to be reversed, 0 receipts to see to, the oldest since "),
+        said.contains("0 to be looked up, 3 to be reversed, 0 refunds to follow, 0 receipts to see to, the oldest since "),
         "{said}"
     );
 

@@ -112,6 +112,7 @@ impl Shop {
         let id = self.journal.name_sale(self.now.day())?;
         let amount = Amount::from_fen(100 + self.taken).unwrap();
         let sale = Sale {
+            refunds: Vec::new(),
             payment: Payment::new(amount, false, self.now, &Policy::default()),
             subject: "朝阳门店-消费".to_owned(),
             reference: (self.taken.is_multiple_of(2)).then(|| format!("POS-{}", self.taken)),

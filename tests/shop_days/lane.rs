@@ -49,6 +49,7 @@ pub fn setup(gateway: &Arc<dyn Gateway>, language: Language) -> Setup {
         policy: Policy::default(),
         language,
         max_amount: None,
+        max_refund: None,
         prints: true,
         opens_drawer: true,
         sandbox: false,

@@ -27,6 +27,7 @@ const ROUTES: &[&str] = &[
     "post /v1/payments/{id}/check",
     "post /v1/payments/{id}/receipts",
     "post /v1/scan",
+    "post /v1/payments/{id}/refunds",
     "post /v1/session",
 ];
 

@@ -58,7 +58,7 @@ async fn a_payment_reads_as_the_contract_says() {
                 "gateway_txn": "4200000000202611210000000000", "paid_at": "2026-11-21T19:38:31.000+08:00",
                 "payer_paid": 1249, "coupon": 1, "error_code": null, "error_text": null
             }],
-            "refunds": [], "receipt": {"state": "queued", "copies": 1},
+            "refunds": [], "refundable": 1250, "receipt": {"state": "queued", "copies": 1},
             "created_at": "2026-11-21T19:38:31.000+08:00", "updated_at": "2026-11-21T19:38:31.000+08:00"
         })
     );

@@ -13,9 +13,13 @@ use tower::ServiceExt;
 use crate::api::{Shop, router};
 use crate::ids::{CodeHint, PaymentCode, SaleId};
 use crate::input::{Command, Input, Notice, Opened, Refused, Status};
+use crate::journal;
 use crate::money::Amount;
 use crate::payment::{Payment, Phase, Policy, Proof};
-use crate::sale::{Filter, LifeStep, NewSale, Page, ReceiptState, Records, RecordsError, Sale, Totals};
+use crate::refund::Refund;
+use crate::sale::{
+    Filter, LifeStep, NewRefund, NewSale, Page, ReceiptState, Records, RecordsError, Sale, Totals,
+};
 use crate::time::{Day, Timestamp};
 
 /// 2026-11-21T19:38:31+08:00.
@@ -77,7 +81,13 @@ impl Records for Mutex<Book> {
         Ok(self.read()?.steps.len() as u64)
     }
     fn totals(&self, _day: Day) -> Result<Totals, RecordsError> {
-        self.read().map(|_| Totals { paid_count: 3, paid_fen: 3750, coupon_fen: 100 })
+        self.read().map(|_| Totals {
+            paid_count: 3,
+            paid_fen: 3750,
+            coupon_fen: 100,
+            refund_count: 1,
+            refund_fen: 500,
+        })
     }
 }
 
@@ -252,6 +262,9 @@ fn answer(book: &Arc<Mutex<Book>>, notices: &broadcast::Sender<Notice>, command:
         Command::Check(id, reply) => {
             let _ = reply.send(find(&id));
         }
+        Command::Refund(id, new, key, reply) => {
+            let _ = reply.send(find(&id).and_then(|sale| refund(book, notices, sale, new, &key)));
+        }
         Command::Reprint(id, reply) => {
             let _ = reply.send(find(&id).and_then(|mut sale| match sale.payment.paid() {
                 None => Err(Refused::NotNow("payment is not paid".to_owned())),
@@ -270,6 +283,35 @@ fn answer(book: &Arc<Mutex<Book>>, notices: &broadcast::Sender<Notice>, command:
             let _ = reply.send(Status { in_hand, started_at: NOW, now: NOW, ..Status::default() });
         }
     }
+}
+
+fn refund(
+    book: &Arc<Mutex<Book>>,
+    notices: &broadcast::Sender<Notice>,
+    mut sale: Sale,
+    new: NewRefund,
+    key: &str,
+) -> Result<Opened, Refused> {
+    let key = journal::refund_key(key, &new.fingerprint());
+    if let Some(known) = sale.refunds.iter().find(|refund| refund.key.key == key.key) {
+        return match known.key == key {
+            true => Ok(Opened { sale, new: false }),
+            false => Err(Refused::KeyReused(sale.id)),
+        };
+    }
+    if sale.payment.paid().is_none() {
+        return Err(Refused::NotNow("payment is not paid".to_owned()));
+    }
+    if new.amount.fen() > sale.refundable() {
+        return Err(Refused::RefundTooMuch(sale.refundable()));
+    }
+    if new.amount.fen() > 100_000 {
+        return Err(Refused::RefundLimit(Amount::from_fen(100_000).unwrap()));
+    }
+    let number = sale.id.refund(1 + u8::try_from(sale.refunds.len()).unwrap(), 7);
+    sale.refunds.push(Refund::new(number, 1, new.amount, new.reason, key, NOW, &Policy::default()));
+    keep(book, notices, sale.clone(), "refund");
+    Ok(Opened { sale, new: true })
 }
 
 fn open(
@@ -298,6 +340,7 @@ fn open(
     let mut payment = Payment::new(new.amount, new.with_code, NOW, &Policy::default());
     payment.attempts[0].hint = code.map(|code| code.hint());
     let sale = Sale {
+        refunds: Vec::new(),
         id: id.clone(),
         payment,
         subject: new.subject.unwrap_or_else(|| "朝阳门店-消费".to_owned()),

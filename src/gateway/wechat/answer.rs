@@ -109,7 +109,7 @@ impl Expected {
     }
 
     /// Reads an answer as far as to know that it is WeChat's, and about our order.
-    fn open<'a>(&self, status: u16, body: &'a [u8]) -> Result<Fields<'a>, Cause> {
+    pub fn open<'a>(&self, status: u16, body: &'a [u8]) -> Result<Fields<'a>, Cause> {
         // WeChat answers failures with 200 too; everything else comes from something on the way.
         if status != 200 {
             return Err(Cause::HttpStatus(status));
@@ -217,7 +217,7 @@ impl Expected {
 }
 
 /// Reads `result_code`. An `err_code` says nothing here: successes were seen with `0`, `SUCCESS` and `ok` in it.
-fn succeeded(fields: &Fields) -> Result<bool, Cause> {
+pub(super) fn succeeded(fields: &Fields) -> Result<bool, Cause> {
     match fields.get("result_code") {
         Some("SUCCESS") => Ok(true),
         Some("FAIL") => Ok(false),
@@ -226,7 +226,7 @@ fn succeeded(fields: &Fields) -> Result<bool, Cause> {
 }
 
 /// The code of a failure with its text and its row in the table.
-fn failure<'f>(
+pub(super) fn failure<'f>(
     table: &'static [Row],
     fields: &'f Fields,
 ) -> Result<(Option<&'static Row>, &'f str, &'f str), Cause> {
@@ -235,7 +235,7 @@ fn failure<'f>(
 }
 
 /// A count of fen as WeChat writes it: digits without sign, leading zero or blank.
-fn fen(fields: &Fields, name: &str) -> Result<Option<u32>, Cause> {
+pub(super) fn fen(fields: &Fields, name: &str) -> Result<Option<u32>, Cause> {
     let Some(text) = fields.get(name) else { return Ok(None) };
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     match text.parse() {
@@ -253,6 +253,6 @@ fn hides_a_field(value: &str) -> bool {
 }
 
 /// A gateway's text for log and journal: at most 128 characters, none of them a control character.
-fn bounded(text: &str) -> String {
+pub(super) fn bounded(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(TEXT).collect()
 }

@@ -1,6 +1,6 @@
 //! What WeChat's codes mean, as data. A code that is not listed means that nothing is known.
 //!
-//! Codes, classes and meanings are those of the error tables on the APIv2 pages 提交付款码支付, 查询订单 and 撤销订单
+//! Codes, classes and meanings are those of the error tables on the APIv2 pages 提交付款码支付, 查询订单, 撤销订单, 申请退款 and 查询退款
 //! (2025-08-14 and 2026-04-24), where they divide micropay's codes into *result unknown* and *certainly failed*. Only
 //! the latter can be a refusal here, and of those not the ones that speak of an order that exists already: each number
 //! of ours is sent once, so such an order is this very payment, delivered twice, and may yet be paid.
@@ -144,6 +144,35 @@ pub static REVERSE: &[Row] = &[
     row("TRADE_ERROR", Verdict::Refused(Reason::Other), "the order's state does not allow it"),
 ];
 
+/// `err_code` of `/secapi/pay/refund`. A refusal here is confirmed by a query before it ends a refund.
+pub static REFUND: &[Row] = &[
+    row("SYSTEMERROR", Verdict::Unknown, "interface error or time-out: ask again under the same number"),
+    row("BIZERR_NEED_RETRY", Verdict::Unknown, "not done yet: ask again under the same number"),
+    row("INVALID_REQ_TOO_MUCH", Verdict::Unknown, "too many bad requests: ask again after a minute"),
+    row("FREQUENCY_LIMITED", Verdict::Unknown, "too many calls: ask again later"),
+    row("INVALID_REQUEST", Verdict::Unknown, "the number exists with other terms, among other meanings"),
+    row("NOTENOUGH", MERCHANT, "the merchant's balance is too low"),
+    row("TRADE_OVERDUE", Verdict::Refused(Reason::Other), "paid more than a year ago"),
+    row("ERROR", Verdict::Refused(Reason::Other), "refused; the text says why"),
+    row("USER_ACCOUNT_ABNORMAL", Verdict::Refused(Reason::PayerNotAllowed), "the payer's account is closed"),
+    row("ORDERNOTEXIST", Verdict::Refused(Reason::Other), "there is no such order"),
+    row("INVALID_TRANSACTIONID", MERCHANT, "WeChat's number is wrong"),
+    row("PARAM_ERROR", MERCHANT, "a parameter is wrong"),
+    row("APPID_NOT_EXIST", MERCHANT, "there is no such appid"),
+    row("MCHID_NOT_EXIST", MERCHANT, "there is no such merchant number"),
+    row("REQUIRE_POST_METHOD", MERCHANT, "the request was not a POST"),
+    row("SIGNERROR", MERCHANT, "the request's signature is wrong"),
+    row("XML_FORMAT_ERROR", MERCHANT, "the request's xml is wrong"),
+];
+
+/// `err_code` of `/pay/refundquery`.
+pub static REFUNDQUERY: &[Row] = &[
+    row("REFUNDNOTEXIST", Verdict::NotFound, "there is no such refund, or not yet"),
+    row("SYSTEMERROR", Verdict::Unknown, "interface error: ask again"),
+    row("FREQUENCY_LIMITED", Verdict::Unknown, "too many calls; not in the table, but seen elsewhere"),
+    row("PARAM_ERROR", Verdict::Unknown, "a parameter is wrong; says nothing of the refund"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,7 +231,45 @@ mod tests {
                 &["INVALID_TRANSACTIONID", "PARAM_ERROR", "REQUIRE_POST_METHOD", "SIGNERROR"],
             ),
         ];
-        for (table, expected) in [(MICROPAY, pay), (ORDERQUERY, query), (REVERSE, reverse)] {
+        let refund: &[(Verdict, &[&str])] = &[
+            (
+                Unknown,
+                &[
+                    "SYSTEMERROR",
+                    "BIZERR_NEED_RETRY",
+                    "INVALID_REQ_TOO_MUCH",
+                    "FREQUENCY_LIMITED",
+                    "INVALID_REQUEST",
+                ],
+            ),
+            (Refused(Other), &["TRADE_OVERDUE", "ERROR", "ORDERNOTEXIST"]),
+            (Refused(PayerNotAllowed), &["USER_ACCOUNT_ABNORMAL"]),
+            (
+                Refused(Merchant),
+                &[
+                    "NOTENOUGH",
+                    "INVALID_TRANSACTIONID",
+                    "PARAM_ERROR",
+                    "APPID_NOT_EXIST",
+                    "MCHID_NOT_EXIST",
+                    "REQUIRE_POST_METHOD",
+                    "SIGNERROR",
+                    "XML_FORMAT_ERROR",
+                ],
+            ),
+        ];
+        let refundquery: &[(Verdict, &[&str])] = &[
+            (NotFound, &["REFUNDNOTEXIST"]),
+            (Unknown, &["SYSTEMERROR", "FREQUENCY_LIMITED", "PARAM_ERROR"]),
+        ];
+        let tables = [
+            (MICROPAY, pay),
+            (ORDERQUERY, query),
+            (REVERSE, reverse),
+            (REFUND, refund),
+            (REFUNDQUERY, refundquery),
+        ];
+        for (table, expected) in tables {
             let mut count = 0;
             for (verdict, codes) in expected {
                 for code in *codes {
@@ -232,7 +299,7 @@ mod tests {
             assert_eq!(refused(code, text), Verdict::Refused(reason), "{code} {text}");
         }
         let texts = ["用户取消支付", "每个二维码仅限使用一次", "账户异常", ""];
-        for row in MICROPAY.iter().chain(ORDERQUERY).chain(REVERSE) {
+        for row in MICROPAY.iter().chain(ORDERQUERY).chain(REVERSE).chain(REFUND).chain(REFUNDQUERY) {
             for text in texts {
                 match (row.verdict, row.verdict(text)) {
                     (Verdict::Refused(_), Verdict::Refused(_)) => {}
@@ -244,7 +311,7 @@ mod tests {
 
     #[test]
     fn an_unlisted_code_is_found_in_no_table() {
-        for table in [MICROPAY, ORDERQUERY, REVERSE] {
+        for table in [MICROPAY, ORDERQUERY, REVERSE, REFUND, REFUNDQUERY] {
             for code in ["", "notenough", "NOTENOUGH ", "SUCCESS", "OK", "0", "BRAND_NEW_CODE"] {
                 assert!(find(table, code).is_none(), "{code}");
             }

@@ -5,6 +5,7 @@ pub mod errors;
 #[cfg(test)]
 mod facts;
 mod heard;
+pub mod refund;
 mod sign;
 mod xml;
 
@@ -16,9 +17,10 @@ use zeroize::Zeroizing;
 use self::answer::Expected;
 use self::heard::Heard;
 pub use self::sign::{Secret, SecretError, SignType};
-use super::{Call, Gateway, Order, Outcome, Request, SecondHost};
+use super::{Call, Gateway, Order, Outcome, RefundOrder, Request, SecondHost};
 use crate::ids::PaymentCode;
 use crate::payment::{Answer, Cause, ReversalAnswer};
+use crate::refund as refunds;
 
 /// The merchant, as the configuration's `[wechat]` names it.
 #[derive(Debug)]
@@ -119,14 +121,24 @@ impl Wechat {
         })
     }
 
+    /// A request about an order, which it names.
     fn request<A: Outcome>(
         &self,
-        kind: Kind<A>,
+        kind: Kind<Expected, A>,
         order: &Order,
         own: &[(&'static str, &str)],
     ) -> Result<Request<A>, Cause> {
-        let body = self.merchant.message(order, own)?;
-        let expected = Expected::new(&self.merchant, order);
+        let named: Vec<_> = own.iter().copied().chain([("out_trade_no", order.number.as_str())]).collect();
+        self.make(kind, Expected::new(&self.merchant, order), &named)
+    }
+
+    fn make<E: Send + 'static, A: Outcome>(
+        &self,
+        kind: Kind<E, A>,
+        expected: E,
+        own: &[(&'static str, &str)],
+    ) -> Result<Request<A>, Cause> {
+        let body = self.merchant.message(own)?;
         let Kind { path, client_certificate, second_host, read } = kind;
         Ok(Request {
             path,
@@ -139,29 +151,29 @@ impl Wechat {
     }
 }
 
-/// One of the APIs.
-struct Kind<A> {
+/// One of the APIs: what its answers are held against, and what they become.
+struct Kind<E, A> {
     path: &'static str,
     client_certificate: bool,
     second_host: SecondHost,
-    read: fn(&Expected, u16, &[u8]) -> A,
+    read: fn(&E, u16, &[u8]) -> A,
 }
 
-const MICROPAY: Kind<Answer> = Kind {
+const MICROPAY: Kind<Expected, Answer> = Kind {
     path: "/pay/micropay",
     client_certificate: false,
     second_host: SecondHost::IfNeverSent,
     read: Expected::pay,
 };
 
-const ORDERQUERY: Kind<Answer> = Kind {
+const ORDERQUERY: Kind<Expected, Answer> = Kind {
     path: "/pay/orderquery",
     client_certificate: false,
     second_host: SecondHost::Always,
     read: Expected::query,
 };
 
-const REVERSE: Kind<ReversalAnswer> = Kind {
+const REVERSE: Kind<Expected, ReversalAnswer> = Kind {
     path: "/secapi/pay/reverse",
     client_certificate: true,
     second_host: SecondHost::Always,
@@ -208,6 +220,17 @@ impl Gateway for Wechat {
         }
         self.request(REVERSE, order, &[]).map_or_else(not_sendable, Call::Send)
     }
+
+    fn refund(&self, refund: &RefundOrder) -> Call<refunds::Answer> {
+        if !self.merchant.has_client_certificate {
+            return not_sendable(Cause::ClientCertificate);
+        }
+        refund::ask(self, refund).map_or_else(not_sendable, Call::Send)
+    }
+
+    fn query_refund(&self, refund: &RefundOrder) -> Call<refunds::Answer> {
+        refund::query(self, refund).map_or_else(not_sendable, Call::Send)
+    }
 }
 
 fn not_sendable<A: Outcome>(cause: Cause) -> Call<A> {
@@ -227,13 +250,12 @@ impl Merchant {
     ///
     /// There is no `trade_type`, `notify_url`, `time_start` or `time_expire` among them: WeChat refuses the first two here,
     /// and times taken from a wrong clock would have it refuse the payment.
-    fn message(&self, order: &Order, own: &[(&'static str, &str)]) -> Result<Zeroizing<Vec<u8>>, Cause> {
+    fn message(&self, own: &[(&'static str, &str)]) -> Result<Zeroizing<Vec<u8>>, Cause> {
         let nonce = nonce().map_err(|_| Cause::Field("nonce_str"))?;
         let common = [
             ("appid", self.app_id.as_str()),
             ("mch_id", &self.mch_id),
             ("nonce_str", std::str::from_utf8(&nonce).unwrap_or_default()),
-            ("out_trade_no", order.number.as_str()),
             ("sign_type", self.sign_type.as_str()),
             ("sub_appid", self.sub_app_id.as_deref().unwrap_or_default()),
             ("sub_mch_id", self.sub_mch_id.as_deref().unwrap_or_default()),

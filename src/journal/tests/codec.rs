@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::super::codec::{JobNote, Opening, abbreviate, decode, encode, expand};
 use super::*;
+use crate::ids::REFUNDS_MAX;
 use crate::payment::{Doubt, MoneySeen, Reason, Refusal, Reversal};
+use crate::refund::{self, Asking, Key, Refund};
 
 fn time() -> impl Strategy<Value = Timestamp> {
     prop_oneof![any::<i64>(), 1_700_000_000_000i64..1_900_000_000_000].prop_map(Timestamp)
@@ -100,6 +102,51 @@ fn receipt() -> impl Strategy<Value = ReceiptState> {
     prop::sample::select(ReceiptState::ALL.to_vec())
 }
 
+fn refund() -> impl Strategy<Value = Refund> {
+    let number = ("[0-9A-Za-z]{16,30}", 1..=REFUNDS_MAX, any::<u32>())
+        .prop_map(|(id, ordinal, random)| id.parse::<SaleId>().unwrap().refund(ordinal, random));
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let asking = (time(), flags, prop::option::of(time()), prop::option::of(refusal())).prop_map(
+        |(since, (under_way, asked_late, called), lost_at, refused)| Asking {
+            since,
+            under_way,
+            lost_at,
+            refused,
+            asked_late,
+            called,
+        },
+    );
+    let taken_on = || ("[!-~]{1,32}", time());
+    let phase = prop_oneof![
+        asking.prop_map(refund::Phase::Asking),
+        (taken_on(), any::<bool>()).prop_map(|((gateway_number, accepted_at), called)| {
+            refund::Phase::Accepted { gateway_number, accepted_at, called }
+        }),
+        taken_on()
+            .prop_map(|(gateway_number, accepted_at)| refund::Phase::Stuck { gateway_number, accepted_at }),
+        taken_on().prop_map(|(gateway_number, accepted_at)| refund::Phase::Returned {
+            gateway_number,
+            accepted_at
+        }),
+        refusal().prop_map(refund::Phase::Refused),
+        "[!-~]{1,32}".prop_map(|gateway_number| refund::Phase::Closed { gateway_number }),
+    ];
+    let key = any::<([u8; 16], [u8; 8])>().prop_map(|(key, request)| Key { key, request });
+    let asked = (number, any::<u8>(), 1..=u32::MAX, prop::option::of(".{0,40}"), key);
+    (asked, time(), phase, prop::option::of(time())).prop_map(
+        |((number, attempt, fen, reason, key), asked_at, phase, wake)| Refund {
+            number,
+            attempt,
+            amount: Amount::from_fen(fen).unwrap(),
+            reason,
+            key,
+            asked_at,
+            phase,
+            wake,
+        },
+    )
+}
+
 fn sale() -> impl Strategy<Value = Sale> {
     let attempts = prop_oneof![prop::collection::vec(attempt(), 1..4), prop::collection::vec(attempt(), 99)];
     let payment = (1..=u32::MAX, any::<bool>(), attempts).prop_map(|(fen, single, attempts)| Payment {
@@ -108,17 +155,21 @@ fn sale() -> impl Strategy<Value = Sale> {
         attempts,
     });
     let texts = ("[0-9A-Za-z]{16,30}", ".{0,64}", prop::option::of(".{0,64}"), "[a-z]{0,10}");
-    (texts, payment, receipt(), any::<u32>(), time(), time()).prop_map(
-        |((id, subject, reference, gateway), payment, receipt, copies, created_at, updated_at)| Sale {
-            id: id.parse().unwrap(),
-            payment,
-            subject,
-            reference,
-            gateway,
-            receipt,
-            copies,
-            created_at,
-            updated_at,
+    let refunds = prop_oneof![prop::collection::vec(refund(), 0..3), prop::collection::vec(refund(), 50)];
+    (texts, payment, refunds, receipt(), any::<u32>(), time(), time()).prop_map(
+        |((id, subject, reference, gateway), payment, refunds, receipt, copies, created_at, updated_at)| {
+            Sale {
+                refunds,
+                id: id.parse().unwrap(),
+                payment,
+                subject,
+                reference,
+                gateway,
+                receipt,
+                copies,
+                created_at,
+                updated_at,
+            }
         },
     )
 }
@@ -192,6 +243,7 @@ const AT: Timestamp = Timestamp(1_795_233_600_000);
 /// A sale that was just entered, with nothing that may differ between two.
 fn entered() -> Sale {
     Sale {
+        refunds: Vec::new(),
         id: "T01261121000042ABCDEF".parse().unwrap(),
         payment: Payment::new(Amount::from_fen(1250).unwrap(), true, AT, &Policy::default()),
         subject: "朝阳".to_owned(),
@@ -241,6 +293,7 @@ fn a_number_has_one_form() {
 fn the_first_form_stays_as_it_is() {
     let at = AT;
     let mut sale = Sale {
+        refunds: Vec::new(),
         reference: Some("P7".to_owned()),
         receipt: ReceiptState::Queued,
         copies: 1,

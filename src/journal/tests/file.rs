@@ -79,9 +79,10 @@ fn what_is_owed_outlives_a_new_schema_and_the_older_program_refuses_it() {
     let job = shop.pay(&mut journal, &mut unprinted, 0);
     kill(journal);
 
-    let steps = [schema::MIGRATIONS[0], "CREATE TABLE till (n INTEGER PRIMARY KEY) STRICT;"];
+    let [one, two] = schema::MIGRATIONS;
+    let steps = [one, two, "CREATE TABLE till (n INTEGER PRIMARY KEY) STRICT;"];
     let conn = Connection::open(shop.file(FILE)).unwrap();
-    schema::migrate(&conn, 1, &steps).unwrap();
+    schema::migrate(&conn, 2, &steps).unwrap();
     let notes = witness::notes(&shop.settings().dir).unwrap();
     let owed = check::at_start(&conn, &notes, &shop.boot).unwrap();
     assert_eq!(owed.sales, [scanned, unprinted]);
@@ -89,12 +90,34 @@ fn what_is_owed_outlives_a_new_schema_and_the_older_program_refuses_it() {
     drop(conn);
 
     let refused = shop.try_open().err().unwrap().to_string();
-    let expected = "has schema 2, expected at most 1\nhelp: install the newer program again";
+    let expected = "has schema 3, expected at most 2\nhelp: install the newer program again";
     assert!(refused.contains(expected), "{refused}");
     assert!(
-        matches!(restore(&shop.settings(), &[]), Err(JournalError::Newer { got: 2, .. })),
+        matches!(restore(&shop.settings(), &[]), Err(JournalError::Newer { got: 3, .. })),
         "newer is not damaged"
     );
+}
+
+#[test]
+fn a_journal_from_before_there_were_refunds_is_taken_over_with_all_that_is_owed() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    shop.sell(&mut journal, 400);
+    let mut scanned = shop.begin(&mut journal, 5);
+    shop.scan(&mut journal, &mut scanned);
+    let totals = journal.records().totals(shop.now.day()).unwrap();
+    kill(journal);
+    let back =
+        "ALTER TABLE day DROP COLUMN refunds; ALTER TABLE day DROP COLUMN refunded; PRAGMA user_version = 1;";
+    Connection::open(shop.file(FILE)).unwrap().execute_batch(back).unwrap();
+    audit::verify_file(&shop.file(FILE), &[]).expect("a copy of that time is still whole");
+
+    let opened = shop.open();
+    assert_eq!(opened.open, [scanned]);
+    assert_eq!(opened.journal.records().totals(shop.now.day()).unwrap(), totals);
+    verify_all(&shop.settings()).unwrap();
+    let before = backup::dir(&shop.file(FILE)).join("before-schema-2.db");
+    assert!(before.is_file(), "as it was");
 }
 
 /// A small file system in memory, if this process may mount one; unmounted when dropped.

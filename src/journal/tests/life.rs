@@ -1,6 +1,9 @@
 //! What is kept is there again: after an end in order, after a kill, after a power cut.
 
+use rusqlite::Connection;
+
 use super::*;
+use crate::refund::Refund;
 
 #[test]
 fn a_sale_is_there_again_in_every_state_and_owed_until_its_receipt_is_out() {
@@ -114,7 +117,12 @@ fn a_day_has_what_was_paid_on_it_and_not_what_went_back() {
     let mut journal = shop.open().journal;
     let records = journal.records();
     let day = shop.now.day();
-    let totals = |paid_count, paid_fen, coupon_fen| crate::sale::Totals { paid_count, paid_fen, coupon_fen };
+    let totals = |paid_count, paid_fen, coupon_fen| crate::sale::Totals {
+        paid_count,
+        paid_fen,
+        coupon_fen,
+        ..Default::default()
+    };
     assert_eq!(records.totals(day).unwrap(), totals(0, 0, 0));
     shop.sell(&mut journal, 1000);
     let mut back = shop.begin(&mut journal, 250);
@@ -128,6 +136,59 @@ fn a_day_has_what_was_paid_on_it_and_not_what_went_back() {
     shop.append(&mut journal, &mut back, "reversed", None, Durability::PowerCut);
     assert_eq!(records.totals(day).unwrap(), totals(1, 1000, 0), "it leaves the day it was counted on");
     assert_eq!(records.totals(shop.now.day()).unwrap(), totals(0, 0, 0));
+}
+
+#[test]
+fn a_refund_is_owed_until_it_is_over_and_counts_on_the_day_that_it_was_taken_on() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let mut sale = shop.begin(&mut journal, 1000);
+    let job = shop.pay(&mut journal, &mut sale, 0);
+    shop.print(&mut journal, &mut sale, job, ReceiptState::Printed);
+    let sold = shop.now.day();
+    let refunds = |journal: &Journal, day| {
+        let totals = journal.records().totals(day).unwrap();
+        (totals.paid_fen, totals.refund_count, totals.refund_fen)
+    };
+    let id = sale.id.clone();
+    let asked = |shop: &Shop, fen: u32, ordinal: u8| {
+        let key = refund_key(&ordinal.to_string(), "");
+        let number = id.refund(ordinal, 7);
+        Refund::new(number, 1, Amount::from_fen(fen).unwrap(), None, key, shop.now, &Policy::default())
+    };
+    for (fen, ordinal) in [(300, 1), (200, 2)] {
+        sale.refunds.push(asked(&shop, fen, ordinal));
+        shop.append(&mut journal, &mut sale, "refund asked for", None, Durability::PowerCut);
+    }
+    assert_eq!(refunds(&journal, sold), (1000, 0, 0), "asked for is not taken on");
+    kill(journal);
+    let opened = shop.open();
+    assert_eq!(opened.open, [sale.clone()], "a paid sale with a refund is owed");
+    let mut journal = opened.journal;
+
+    shop.now = sold.end() + Duration::from_secs(1);
+    let (number, accepted_at) = ("5000".to_owned(), shop.now);
+    for refund in &mut sale.refunds {
+        let gateway_number = number.clone();
+        refund.phase = crate::refund::Phase::Accepted { gateway_number, accepted_at, called: false };
+    }
+    shop.append(&mut journal, &mut sale, "accepted", None, Durability::PowerCut);
+    assert_eq!((refunds(&journal, sold), refunds(&journal, shop.now.day())), ((1000, 0, 0), (0, 2, 500)));
+    shop.now = shop.now.day().end() + Duration::from_secs(1);
+    sale.refunds[0].phase = crate::refund::Phase::Returned { gateway_number: number.clone(), accepted_at };
+    sale.refunds[1].phase = crate::refund::Phase::Closed { gateway_number: number };
+    shop.append(&mut journal, &mut sale, "over", None, Durability::PowerCut);
+    assert_eq!(refunds(&journal, accepted_at.day()), (0, 1, 300), "what was closed leaves its day");
+    verify_all(&shop.settings()).unwrap();
+    kill(journal);
+    let opened = shop.open();
+    assert_eq!(opened.open, []);
+    opened.journal.close().unwrap();
+    Connection::open(shop.file(FILE))
+        .unwrap()
+        .execute_batch("UPDATE day SET refunded = refunded + 1")
+        .unwrap();
+    assert!(verify_all(&shop.settings()).is_err(), "a total that no refund explains is noticed");
 }
 
 #[test]

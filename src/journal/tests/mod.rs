@@ -52,6 +52,7 @@ impl Shop {
         self.now = self.now + Duration::from_secs(60);
         let amount = Amount::from_fen(fen).unwrap();
         Sale {
+            refunds: Vec::new(),
             id: journal.name_sale(self.now.day()).unwrap(),
             payment: Payment::new(amount, false, self.now, &Policy::default()),
             subject: "朝阳门店-消费".to_owned(),

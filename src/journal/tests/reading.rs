@@ -51,7 +51,7 @@ fn a_file_of_an_older_form_is_not_read_by_guessing() {
     std::fs::create_dir_all(shop.settings().dir).unwrap();
     std::fs::write(shop.file(FILE), "").unwrap();
     let refused = read_only(&shop.settings()).err().unwrap().to_string();
-    assert!(refused.contains("its schema is 0, expected 1\nhelp: start the daemon once"), "{refused}");
+    assert!(refused.contains("its schema is 0, expected 2\nhelp: start the daemon once"), "{refused}");
 }
 
 #[test]
