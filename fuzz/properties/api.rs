@@ -248,6 +248,10 @@ fn answer(command: Command) -> Reached {
             let _ = reply.send(Err(Refused::NeverSeen));
             Reached::Other
         }
+        Command::Refund(_, _, _, reply) => {
+            let _ = reply.send(Err(Refused::NeverSeen));
+            Reached::Other
+        }
         Command::Drawer(reply) => {
             let _ = reply.send(Ok(()));
             Reached::Other
