@@ -79,11 +79,11 @@ pub struct Asking {
     pub since: Timestamp,
     /// A request is under way that has no answer yet.
     pub under_way: bool,
-    /// When the latest request whose answer was lost can have left: it may still arrive.
-    pub lost_at: Option<Timestamp>,
+    /// When the latest request can have left; it, or what somebody on the way made of it, may still arrive. None if none has.
+    pub left_at: Option<Timestamp>,
     /// The gateway's refusal, which a query confirms.
     pub refused: Option<Refusal>,
-    /// The newest query was asked when no request could arrive any more.
+    /// The newest query was asked when no request could arrive any more, and no answer be from before one did.
     pub asked_late: bool,
     /// A person was called.
     pub called: bool,
@@ -146,7 +146,7 @@ impl Refund {
         let asking = Asking {
             since: now,
             under_way: true,
-            lost_at: None,
+            left_at: None,
             refused: None,
             asked_late: false,
             called: false,

@@ -1,5 +1,6 @@
 //! One step of the refund machine: a refund and an event in, a refund and effects out. Every phase answers every event by
-//! name. Never guesses: a refusal ends a refund only when no earlier request can still arrive and a query confirms it.
+//! name. Never guesses: a refusal ends a refund only when a query confirms it that was asked when no request could arrive
+//! any more. A payment's customer waits for the answer; here nobody stands at the till, so one late look does.
 
 use std::mem::discriminant;
 use std::time::Duration;
@@ -141,9 +142,9 @@ impl Asking {
                     turn.call_manager();
                 }
                 if self.under_way {
-                    self.lose(turn);
+                    self.left(turn);
                 }
-                match (&self.refused, self.lost_at) {
+                match (&self.refused, self.left_at) {
                     (None, None) => self.ask_again(turn),
                     (Some(_), _) | (None, Some(_)) => self.look(turn),
                 }
@@ -152,7 +153,7 @@ impl Asking {
             Event::Check => {}
             Event::Restarted => {
                 (self.since, self.called) = (turn.now, false);
-                self.lose(turn);
+                self.left(turn);
                 self.look(turn);
             }
         }
@@ -165,6 +166,7 @@ impl Asking {
         match answer {
             Answer::Refused(refusal) => {
                 self.refused = Some(refusal);
+                self.left(turn);
                 self.look(turn);
             }
             Answer::NeverSent(_) => turn.pause(self.since),
@@ -174,7 +176,7 @@ impl Asking {
             | Answer::Closed(_)
             | Answer::NotFound
             | Answer::Unknown(_) => {
-                self.lose(turn);
+                self.left(turn);
                 turn.pause(self.since);
             }
         }
@@ -196,14 +198,14 @@ impl Asking {
         turn.ask(Effect::Ask);
     }
 
-    /// A request was sent, and nothing will be heard of it: it may still arrive.
-    fn lose(&mut self, turn: &mut Turn) {
-        (self.under_way, self.lost_at, self.asked_late) = (false, Some(turn.now), false);
+    /// A request has left, or may have, and nothing more will be heard of it.
+    fn left(&mut self, turn: &mut Turn) {
+        (self.under_way, self.left_at, self.asked_late) = (false, Some(turn.now), false);
     }
 
     /// Asks what became of it: after a refusal not before the answer decides.
     fn look(&mut self, turn: &mut Turn) {
-        let dead_at = self.lost_at.map(|lost| lost + turn.policy.code_life);
+        let dead_at = self.left_at.map(|left| left + turn.policy.code_life);
         match dead_at.filter(|dead| *dead > turn.now) {
             Some(dead) if self.refused.is_some() => turn.wake = Some(dead),
             still_alive => {

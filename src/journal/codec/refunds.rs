@@ -20,14 +20,14 @@ impl Writer {
         self.time(refund.asked_at);
         self.maybe(refund.wake, Self::time);
         match &refund.phase {
-            Phase::Asking(Asking { since, under_way, lost_at, refused, asked_late, called }) => {
+            Phase::Asking(Asking { since, under_way, left_at, refused, asked_late, called }) => {
                 self.byte(1);
                 self.time(*since);
                 let flag = |on: bool, bit: u8| if on { bit } else { 0 };
                 self.byte(
                     flag(*under_way, UNDER_WAY) | flag(*asked_late, ASKED_LATE) | flag(*called, CALLED),
                 );
-                self.maybe(*lost_at, Self::time);
+                self.maybe(*left_at, Self::time);
                 self.maybe(refused.as_ref(), Self::refusal);
             }
             Phase::Accepted { gateway_number, accepted_at, called } => {
@@ -103,7 +103,7 @@ impl Reader<'_> {
             under_way: flags & UNDER_WAY != 0,
             asked_late: flags & ASKED_LATE != 0,
             called: flags & CALLED != 0,
-            lost_at: self.maybe(Self::time)?,
+            left_at: self.maybe(Self::time)?,
             refused: self.maybe(Self::refusal)?,
         })
     }

@@ -107,10 +107,10 @@ fn refund() -> impl Strategy<Value = Refund> {
         .prop_map(|(id, ordinal, random)| id.parse::<SaleId>().unwrap().refund(ordinal, random));
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let asking = (time(), flags, prop::option::of(time()), prop::option::of(refusal())).prop_map(
-        |(since, (under_way, asked_late, called), lost_at, refused)| Asking {
+        |(since, (under_way, asked_late, called), left_at, refused)| Asking {
             since,
             under_way,
-            lost_at,
+            left_at,
             refused,
             asked_late,
             called,
