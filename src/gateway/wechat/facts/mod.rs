@@ -3,6 +3,7 @@
 
 mod answers;
 mod changed;
+mod refunds;
 mod requests;
 mod xml;
 
