@@ -3,6 +3,7 @@
 
 mod devices;
 mod recovery;
+mod refunds;
 mod rig;
 
 use std::io::{BufRead, BufReader};
