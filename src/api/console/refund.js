@@ -130,7 +130,12 @@ async function send() {
     if (!here()) return;
     if (problem.code === "unauthorized") return $("refund").close();
     const sentence = isUnknown(problem) ? t("refundUnknown") : says(problem);
-    if (!refused) return to("unknown", sentence);
+    if (!refused) {
+      to("unknown", sentence);
+      const news = await ask("GET", `/v1/payments/${encodeURIComponent(asked.id)}`).catch(() => null);
+      if (news) hear(news);
+      return;
+    }
     payment = await ask("GET", `/v1/payments/${encodeURIComponent(asked.id)}`).catch(() => payment);
     if (!here()) return;
     const over = problem.code === "refund_too_much" ? t("refundOver", { left: yuan(payment.refundable) }) : sentence;
