@@ -199,6 +199,17 @@ pub struct Refund {
     pub accepted_at: Option<String>,
 }
 
+/// A payment, and the refund of it that was asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Refunded {
+    /// The payment.
+    #[serde(flatten)]
+    pub payment: Payment,
+    /// The refund that belongs to the key.
+    #[schema(required = true)]
+    pub refund: Option<Refund>,
+}
+
 /// The receipt of a payment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
@@ -343,7 +354,8 @@ impl Payment {
 }
 
 impl Refund {
-    fn of(refund: &refund::Refund, language: Language) -> Self {
+    /// `refund` in these words.
+    pub fn of(refund: &refund::Refund, language: Language) -> Self {
         let refusal = match &refund.phase {
             refund::Phase::Refused(refusal) => Some(refusal),
             refund::Phase::Asking(asking) => asking.refused.as_ref(),

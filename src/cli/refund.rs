@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::api::problem::Retry;
-use crate::api::view::{Payment, Refund, RefundPhase};
+use crate::api::view::{Payment, Refund, RefundPhase, Refunded};
 use crate::cli::client::{Trouble, Where, escaped, typed};
 use crate::cli::pay::{amount, begin};
 use crate::cli::{Context, DONE, Failure, NOT_KNOWN, NOT_PAID, print, print_json};
@@ -62,8 +62,8 @@ impl RefundCommand {
             }
             Err(trouble) => return Err(trouble.into_error()),
         };
-        let payment: Payment = typed(&asked)?;
-        let Some(refund) = payment.refunds.last() else {
+        let Refunded { payment, refund } = typed(&asked)?;
+        let Some(refund) = refund else {
             return Err(
                 Failure::NotKnown(format!("the daemon answered without the refund\nhelp: {look}")).into()
             );
@@ -71,7 +71,7 @@ impl RefundCommand {
         if context.json {
             print_json(&asked)?;
         } else {
-            print(&told(&payment.id, refund));
+            print(&told(&payment.id, &refund));
         }
         Ok(match refund.phase {
             RefundPhase::Accepted | RefundPhase::Returned => DONE,

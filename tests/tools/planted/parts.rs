@@ -29,7 +29,9 @@ impl Part {
     pub fn of(file: &str, test: Option<&[String]>) -> Self {
         let part = Self::with(file);
         match test {
-            Some([kind, named, ..]) if kind == "--test" && part.integration_test() != Some(named) => Part::Whole,
+            Some([kind, named, ..]) if kind == "--test" && part.integration_test() != Some(named) => {
+                Part::Whole
+            }
             _ => part,
         }
     }
