@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::cli::{Context, DONE, Failure, NOT_PAID, print, print_json, run};
 use crate::config::{Config, Surroundings, terminal_of};
 use crate::gateway::Gateway;
@@ -93,7 +95,8 @@ impl Reconcile {
             }
         };
         // Before the download, so that a journal that cannot be read is known at once.
-        let records = journal::read_only(&journal::Settings { dir: terminal.state_dir.clone() })?;
+        let records = journal::read_only(&journal::Settings { dir: terminal.state_dir.clone() })
+            .context("the day cannot be compared without this terminal's journal\nhelp: run it as the service's user, and name the terminal's file with --config")?;
         let mut kept =
             Kept { terminal: &terminal.id, day, rows: Vec::new(), paid: 0, of_the_day: 0, other_day: None };
         let read = match (self.bill.as_deref(), wechat) {

@@ -9,14 +9,23 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Http;
 use super::exchange::{self, Post};
-use crate::gateway::Download;
+use crate::gateway::{Download, LARGEST_ANSWER};
 use crate::payment::Cause;
 
 /// The most bytes of a download: 1 GiB, some four million lines of a bill with 250 bytes each.
 pub const LARGEST: usize = 1024 * 1024 * 1024;
 
-/// A whole download. At 2 Mbit/s that is 150 MB.
-const WITHIN: Duration = Duration::from_secs(10 * 60);
+/// What a download may take.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// Bytes of the body.
+    pub bytes: usize,
+    /// From the beginning to the last byte.
+    pub within: Duration,
+}
+
+/// Ten minutes: 150 MB at 2 Mbit/s.
+const USUAL: Bounds = Bounds { bytes: LARGEST, within: Duration::from_secs(10 * 60) };
 
 /// Why a download did not come to its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,16 +44,28 @@ impl Http {
     pub async fn download<E>(
         &self,
         download: Download,
+        sink: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), DownloadError<E>> {
+        self.download_within(USUAL, download, sink).await
+    }
+
+    pub(super) async fn download_within<E>(
+        &self,
+        bounds: Bounds,
+        download: Download,
         mut sink: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), DownloadError<E>> {
         let Download { path, body, content_type } = download;
         let post = Post { path, content_type, body: Bytes::from_owner(body), client_certificate: false };
-        let (began, end) = (Instant::now(), Instant::now() + WITHIN);
+        let began = Instant::now();
+        let end = began + bounds.within;
         let mut worst = None;
         for (turn, place) in (1..).zip(self.order()) {
             let mut come = 0;
             let connect_by = self.connect_by(began, turn);
-            let done = self.fetch(place, &post, connect_by, end, &mut come, &mut sink).await;
+            let done = self
+                .fetch(place, &post, connect_by.min(end), (end, bounds.bytes), &mut come, &mut sink)
+                .await;
             match &done {
                 Ok(()) | Err(DownloadError::Refused(_)) => self.answered(place),
                 Err(DownloadError::Line(cause)) => self.failed(place, cause.clone()),
@@ -62,7 +83,7 @@ impl Http {
         place: usize,
         post: &Post,
         connect_by: Instant,
-        end: Instant,
+        (end, bytes): (Instant, usize),
         come: &mut usize,
         sink: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), DownloadError<E>> {
@@ -71,7 +92,7 @@ impl Http {
         let late = |_| DownloadError::Line(Cause::Timeout);
         let host = &self.hosts[place];
         // An eighth more than the body: heads, and the lengths of its chunks.
-        let most = LARGEST + LARGEST / 8;
+        let most = bytes + bytes / 8 + LARGEST_ANSWER;
         let mut sender = self.connector.open_for(host, false, connect_by, most).await.map_err(line)?;
         let request = exchange::request(host, post).ok_or(DownloadError::Line(Cause::Field("body")))?;
         let sent = timeout_at(soon(), sender.send_request(request)).await.map_err(late)?;
@@ -84,7 +105,7 @@ impl Http {
             let frame = frame.map_err(|error| line(exchange::lost(&error)))?;
             let Some(piece) = frame.data_ref() else { continue };
             *come += piece.len();
-            if *come > LARGEST {
+            if *come > bytes {
                 return Err(line(Cause::TooLarge));
             }
             sink(piece).map_err(DownloadError::Refused)?;
