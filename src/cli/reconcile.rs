@@ -147,7 +147,10 @@ fn whole(read: Result<(), BadBill>, kept: &Kept, now: Timestamp) -> anyhow::Resu
         Err(bad) => return Err(Failure::NotKnown(bad.to_string()).into()),
     }
     if kept.rows.len() > MOST_ROWS {
-        let text = format!("bill has more than {MOST_ROWS} lines of terminal {}", kept.terminal.as_str());
+        let text = format!(
+            "bill has more than {MOST_ROWS} lines of terminal {}\nhelp: give each terminal an id of its own",
+            kept.terminal.as_str()
+        );
         return Err(Failure::NotKnown(text).into());
     }
     match kept.other_day {

@@ -34,7 +34,7 @@ pub fn compare(day: Day, rows: &[Row], sales: &[Sale], refunds: &[Recorded]) -> 
     let by_id: BTreeMap<&SaleId, &Sale> = sales.iter().map(|sale| (&sale.id, sale)).collect();
     let orders = books::by_order(rows);
     let recorded: BTreeSet<&str> = refunds.iter().map(|refund| refund.number.as_str()).collect();
-    let bill = books::sums(&orders);
+    let mut bill = books::sums(&orders);
     let mut work = Work { day, differences: Vec::new(), here: Sums::default() };
     for (number, entry) in &orders {
         match attempt(number, &by_id) {
@@ -52,13 +52,12 @@ pub fn compare(day: Day, rows: &[Row], sales: &[Sale], refunds: &[Recorded]) -> 
     for sale in by_id.values() {
         for (attempt, ordinal) in sale.payment.attempts.iter().zip(1..) {
             let order = sale.id.order(ordinal);
-            if !orders.get(order.as_str()).is_some_and(|entry| !entry.says().is_empty()) {
+            if orders.get(order.as_str()).is_none_or(|entry| entry.says().is_empty()) {
                 work.not_in_bill(&order, sale, attempt);
             }
         }
     }
     let Work { mut differences, mut here, .. } = work;
-    let mut bill = bill;
     let rows: Vec<&Row> = rows.iter().collect();
     let is_back = |row: &Row| {
         attempt(&row.order, &by_id).is_some_and(|(_, attempt)| matches!(attempt.phase, Phase::Reversed(_)))

@@ -156,7 +156,7 @@ fn an_order_that_is_not_here_is_listed_with_its_amount_and_without_a_sale() {
 #[test]
 fn each_attempt_is_an_order_of_its_own() {
     let two = sale_of(1, vec![Phase::Declined(refusal()), Phase::Paid(proof(1))]);
-    assert!(compare(day(), &[row(1, 2, PAID)], &[two.clone()], &[]).agrees());
+    assert!(compare(day(), &[row(1, 2, PAID)], std::slice::from_ref(&two), &[]).agrees());
     let report = compare(day(), &[row(1, 1, PAID)], &[two], &[]);
     let found: BTreeSet<_> = report.differences.iter().map(|each| (each.cause, each.order.clone())).collect();
     let expected = [(Cause::DeclinedHere, id(1).order(1)), (Cause::NotInBill, id(1).order(2))];
@@ -205,10 +205,10 @@ fn refunds_are_held_against_those_on_record() {
     let failed = line(300, RefundState::Failed);
     assert_eq!(causes(&with(&[failed], &[recorded(1, "R1", 300)])), [Cause::RefundStateDiffers]);
     let refused = Recorded { counts: false, ..recorded(1, "R1", 300) };
-    assert_eq!(causes(&with(&[done()], &[refused.clone()])), [Cause::RefundStateDiffers]);
+    assert_eq!(causes(&with(&[done()], std::slice::from_ref(&refused))), [Cause::RefundStateDiffers]);
     assert_eq!(causes(&with(&[], &[refused])), []);
     let asking = Recorded { counts: false, asking: true, ..recorded(1, "R1", 300) };
-    assert_eq!(causes(&with(&[done()], &[asking.clone()])), [Cause::RefundStillOpen]);
+    assert_eq!(causes(&with(&[done()], std::slice::from_ref(&asking))), [Cause::RefundStillOpen]);
     assert_eq!(causes(&with(&[], &[asking])), []);
     assert_eq!(causes(&with(&[done(), done()], &[recorded(1, "R1", 300)])), [Cause::RefundTwice]);
     assert_eq!(causes(&with(&[done()], &[recorded(2, "R1", 300)])), [Cause::RefundOrderDiffers]);

@@ -191,3 +191,50 @@ fn what_to_do(differences: &[Difference]) -> String {
     };
     causes.into_iter().map(one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_shown_with_both_sides_and_what_to_do() {
+        let sum = |count, fen| Sum { count, fen };
+        let bill = Sums { paid: sum(1, 1250), reversed: sum(1, 1250), refunded: sum(1, 1) };
+        let difference = Difference {
+            cause: Cause::ReversedInBill,
+            order: "T0126112100004200000101".to_owned(),
+            refund: None,
+            sale: None,
+            here: Some(1250),
+            bill: Some(1250),
+            here_says: "paid".to_owned(),
+            bill_says: "paid_and_reversed".to_owned(),
+        };
+        let here = Sums { paid: sum(1, 1250), ..Sums::default() };
+        let day = "2026-11-21".parse().unwrap();
+        let report = Report { day, here, bill, differences: vec![difference] };
+        let terminal = "T01".parse().unwrap();
+        assert_eq!(
+            text(&report, &terminal, true),
+            "日期 date      2026-11-21\n\
+             终端 terminal  T01\n\
+             结果 result    有 1 处不同 · 1 differences\n\
+             \n\
+             \x20              本机 HERE  元 CNY  账单 BILL  元 CNY\n\
+             收款 paid               1    12.50          1    12.50\n\
+             撤销 reversed           0     0.00          1    12.50\n\
+             退款 refunded           0     0.00          1     0.01\n\
+             净额 net                     12.50               -0.01\n\
+             \n\
+             CAUSE             ORDER OR REFUND NUMBER    HERE   BILL  HERE SAYS  BILL SAYS\n\
+             reversed_in_bill  T0126112100004200000101  12.50  12.50  paid       paid_and_reversed\n\
+             \n\
+             reversed_in_bill: 本机记为已收款，账单上已撤销。有人在别处撤销了；货已给就是损失，请登记。\n\
+             \x20 paid here, taken back in the bill\n\
+             \x20 help: somebody reversed it elsewhere; if the goods are gone it is a loss: note it\n"
+        );
+        let shown = serde_json::to_value(Shown::of(&report, &terminal, true)).unwrap();
+        assert_eq!((&shown["agrees"], &shown["bill"]["net"]), (&false.into(), &(-1).into()));
+        assert_eq!(shown["differences"][0]["cause"], "reversed_in_bill");
+    }
+}
