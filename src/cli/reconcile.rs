@@ -16,10 +16,11 @@ use crate::config::{Config, Surroundings, terminal_of};
 use crate::gateway::Gateway;
 use crate::gateway::http::DownloadError;
 use crate::gateway::wechat::{BadBill, Bill};
-use crate::ids::{OrderNumber, SaleId, TerminalId};
+use crate::ids::{OrderNumber, RefundNumber, SaleId, TerminalId};
 use crate::journal;
 use crate::payment::Cause;
-use crate::reconcile::{Kind, Recorded, Row, belongs, compare};
+use crate::reconcile::{Kind, Row, belongs, compare, recorded};
+use crate::refund::Refund;
 use crate::sale::{Filter, Records, RecordsError, Sale};
 use crate::time::{Day, Timestamp};
 
@@ -116,9 +117,7 @@ impl Reconcile {
         };
         let has_bill = whole(read, &kept, around.now)?;
         let sales = sales(records, day, &kept.rows)?;
-        // The journal keeps no refunds yet.
-        let refunds: Vec<Recorded> = Vec::new();
-        let report = compare(day, &kept.rows, &sales, &refunds);
+        let report = compare(day, &kept.rows, &sales, &recorded(&sales));
         if context.json {
             print_json(&shown::Shown::of(&report, &terminal.id, has_bill))?;
         } else {
@@ -193,7 +192,8 @@ fn from_file(path: &Path, kept: &mut Kept) -> anyhow::Result<Result<(), BadBill>
     }
 }
 
-/// The sales that the day can be about: opened on it, on the day before or after (a clock can stand wrong), or in the bill.
+/// The sales that the day can be about: opened on it, on the day before or after (a clock can stand wrong), in the bill, or
+/// refunded on it.
 fn sales(records: Arc<dyn Records>, day: Day, rows: &[Row]) -> Result<Vec<Sale>, RecordsError> {
     let mut found: BTreeMap<SaleId, Sale> = BTreeMap::new();
     for day in [before(day), day, day.end().day()] {
@@ -208,13 +208,44 @@ fn sales(records: Arc<dyn Records>, day: Day, rows: &[Row]) -> Result<Vec<Sale>,
         }
     }
     for row in rows {
-        let Ok(order) = row.order.parse::<OrderNumber>() else { continue };
-        let (id, _) = order.split();
-        if !found.contains_key(&id)
-            && let Some(sale) = records.sale(&id)?
-        {
-            found.insert(id, sale);
+        let refunded = match &row.kind {
+            Kind::Refund { number, .. } => number.parse::<RefundNumber>().ok().map(|number| number.split().0),
+            Kind::Paid { .. } | Kind::Reversed { .. } | Kind::Other { .. } => None,
+        };
+        let ordered = row.order.parse::<OrderNumber>().ok().map(|order| order.split().0);
+        for id in ordered.into_iter().chain(refunded) {
+            if !found.contains_key(&id)
+                && let Some(sale) = records.sale(&id)?
+            {
+                found.insert(id, sale);
+            }
         }
     }
+    older(records.as_ref(), day, &mut found)?;
     Ok(found.into_values().collect())
+}
+
+/// Adds sales of any day of which something was refunded on `day`, until there are as many refunds as the journal counts.
+fn older(records: &dyn Records, day: Day, found: &mut BTreeMap<SaleId, Sale>) -> Result<(), RecordsError> {
+    let refunds = |sale: &Sale| {
+        let of_the_day = |at: Timestamp| at.day() == day;
+        sale.refunds.iter().filter_map(Refund::accepted_at).filter(|at| of_the_day(*at)).count() as u64
+    };
+    let wanted = records.totals(day)?.refund_count;
+    let mut have: u64 = found.values().map(refunds).sum();
+    let mut filter = Filter { limit: PAGE, ..Filter::default() };
+    while have < wanted {
+        let page = records.page(&filter)?;
+        for sale in page.sales.into_iter().filter(|sale| refunds(sale) > 0) {
+            if !found.contains_key(&sale.id) {
+                have += refunds(&sale);
+                found.insert(sale.id.clone(), sale);
+            }
+        }
+        match page.next {
+            Some(next) => filter.before = Some(next),
+            None => break,
+        }
+    }
+    Ok(())
 }

@@ -5,13 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::books::{self, Entry};
 use super::refunds::{self, Recorded};
 use super::{Cause, Difference, Kind, Report, Row, Sums};
-use crate::ids::{OrderNumber, SaleId, TerminalId};
+use crate::ids::{OrderNumber, RefundNumber, SaleId, TerminalId};
 use crate::payment::{Attempt, Phase, Proof};
 use crate::sale::Sale;
 use crate::time::Day;
-
-/// Characters that a refund number has more than its sale's id: `R`, two digits, three characters.
-const REFUND_SUFFIX: usize = 6;
 
 /// Whether a line of the bill can be about this terminal's sales. A terminal whose id begins with this one's can, rarely,
 /// seem to be it; its orders are then listed as unknown here.
@@ -21,8 +18,7 @@ pub fn belongs(row: &Row, terminal: &TerminalId) -> bool {
         return true;
     }
     let Kind::Refund { number, .. } = &row.kind else { return false };
-    let sale = number.len().checked_sub(REFUND_SUFFIX).and_then(|end| number.get(..end));
-    sale.and_then(|sale| sale.parse::<SaleId>().ok()).is_some_and(|sale| ours(&sale))
+    number.parse::<RefundNumber>().is_ok_and(|number| ours(&number.split().0))
 }
 
 /// Compares a day. `rows` are those lines of its bill that [`belong`](belongs) to this terminal; `sales` are all that

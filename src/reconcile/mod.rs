@@ -11,7 +11,7 @@ mod tests;
 
 pub use self::cause::Cause;
 pub use self::compare::{belongs, compare};
-pub use self::refunds::Recorded;
+pub use self::refunds::{Recorded, recorded};
 
 use crate::ids::SaleId;
 use crate::time::{Day, Timestamp};

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Cause, Difference, Kind, Row, Sums};
 use crate::ids::OrderNumber;
+use crate::refund::Phase;
+use crate::sale::Sale;
 use crate::time::Day;
 
 /// A refund as the journal has it.
@@ -21,6 +23,22 @@ pub struct Recorded {
     pub asking: bool,
     /// When it was accepted, or else asked for.
     pub day: Day,
+}
+
+/// The refunds of these sales. One counts on the day on which it was known here to be accepted.
+pub fn recorded(sales: &[Sale]) -> Vec<Recorded> {
+    let of = |sale: &Sale| -> Vec<Recorded> {
+        let one = |refund: &crate::refund::Refund| Recorded {
+            order: sale.id.order(refund.attempt),
+            number: refund.number.to_string(),
+            amount: u64::from(refund.amount.fen()),
+            counts: refund.accepted_at().is_some(),
+            asking: matches!(refund.phase, Phase::Asking(_)),
+            day: refund.accepted_at().unwrap_or(refund.asked_at).day(),
+        };
+        sale.refunds.iter().map(one).collect()
+    };
+    sales.iter().flat_map(of).collect()
 }
 
 impl Recorded {

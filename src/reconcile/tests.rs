@@ -7,6 +7,7 @@ use super::*;
 use crate::ids::{OrderNumber, TerminalId};
 use crate::money::Amount;
 use crate::payment::{Attempt, Doubt, Payment, Phase, Proof, Reason, Refusal, Reversal, Why};
+use crate::refund::{self, Key, Refund};
 use crate::sale::{ReceiptState, Sale};
 
 fn day() -> Day {
@@ -38,6 +39,7 @@ fn sale_of(n: u64, phases: Vec<Phase>) -> Sale {
     Sale {
         id: id(n),
         payment: Payment { amount: Amount::from_fen(1250).unwrap(), single: false, attempts },
+        refunds: Vec::new(),
         subject: "茶".to_owned(),
         reference: None,
         gateway: "wechat".to_owned(),
@@ -214,6 +216,47 @@ fn refunds_are_held_against_those_on_record() {
     assert_eq!(causes(&with(&[done()], &[recorded(2, "R1", 300)])), [Cause::RefundOrderDiffers]);
     let other_day = Recorded { day: day().end().day(), ..recorded(1, "R1", 300) };
     assert_eq!(causes(&with(&[], &[other_day])), [], "the bill of that day has it");
+}
+
+#[test]
+fn a_refund_counts_once_the_gateway_has_taken_it_on() {
+    let of = |phase| {
+        let refund = Refund {
+            number: id(1).refund(1, 7),
+            attempt: 1,
+            amount: Amount::from_fen(300).unwrap(),
+            reason: None,
+            key: Key { key: [0; 16], request: [0; 8] },
+            asked_at: noon(),
+            phase,
+            wake: None,
+        };
+        let sale = Sale { refunds: vec![refund], ..sale(Phase::Paid(proof(1))) };
+        let all = super::recorded(&[sale]);
+        assert_eq!((all.len(), all[0].amount, all[0].order.clone()), (1, 300, id(1).order(1)));
+        (all[0].counts, all[0].asking, all[0].day)
+    };
+    let tomorrow = day().end().day();
+    let (gateway_number, accepted_at) = ("503".to_owned(), day().end());
+    let number = || gateway_number.clone();
+    let accepted = refund::Phase::Accepted { gateway_number: number(), accepted_at, called: false };
+    assert_eq!(of(accepted), (true, false, tomorrow));
+    assert_eq!(of(refund::Phase::Stuck { gateway_number: number(), accepted_at }), (true, false, tomorrow));
+    assert_eq!(
+        of(refund::Phase::Returned { gateway_number: number(), accepted_at }),
+        (true, false, tomorrow)
+    );
+    assert_eq!(of(refund::Phase::Refused(refusal())), (false, false, day()));
+    assert_eq!(of(refund::Phase::Closed { gateway_number: number() }), (false, false, day()));
+    let asking = refund::Asking {
+        since: noon(),
+        under_way: true,
+        left_at: None,
+        refused: None,
+        asked_late: false,
+        called: false,
+    };
+    assert_eq!(of(refund::Phase::Asking(asking)), (false, true, day()));
 }
 
 #[test]

@@ -96,18 +96,23 @@ fn a_day_agrees_with_its_bill_and_what_somebody_did_behind_the_terminal_is_liste
     let (kept, day) = pay(&rig, &rig.code("pay", 0.0));
     let date = day.to_string();
     pay(&rig, &rig.code("poor", 0.0));
+    let (part, _) = pay(&rig, &rig.code("pay", 0.0));
+    let refunded = rig.run(&["refund", &part, "2.50"]);
+    assert_eq!(refunded.status.code(), Some(0), "{}", err(&refunded));
     // Charged, and the answer and all that could tell of it lost: taken back.
     rig.weather(
         r#"[{"api":"micropay","fault":"lost_after"},{"api":"orderquery","fault":"lost_before","seconds":3}]"#,
     );
     let (lost, _) = pay(&rig, &rig.code("pay", 0.0));
     rig.fair();
-    rig.told_until("STATUS=", |status| !status.contains('·'));
+    rig.told_until("STATUS=", |status| !status.contains("to be reversed"));
 
     let (code, report) = json(&rig, &["--date", &date]);
     assert_eq!(code, Some(0), "{report}");
     assert_eq!((&report["agrees"], &report["here"]), (&Value::from(true), &report["bill"]), "{report}");
-    for (name, expected) in [("paid_count", 2), ("reversed_count", 1), ("reversed", 1250), ("net", 1250)] {
+    let sums =
+        [("paid_count", 3), ("reversed_count", 1), ("reversed", 1250), ("refunded", 250), ("net", 2250)];
+    for (name, expected) in sums {
         assert_eq!(report["bill"][name], expected, "{name}: {report}");
     }
     let (_, text, _) = reconcile(&rig, &["--date", &date]);
@@ -125,9 +130,9 @@ fn a_day_agrees_with_its_bill_and_what_somebody_did_behind_the_terminal_is_liste
     let mut expected = [("reversed_in_bill", kept.as_str()), ("unknown_here", foreign.as_str())];
     expected.sort_by_key(|(_, order)| *order);
     assert_eq!(listed, expected, "{report}");
-    assert_eq!(report["bill"]["net"], 1250, "{report}");
+    assert_eq!(report["bill"]["net"], 2250, "{report}");
     let (_, text, _) = reconcile(&rig, &["--date", &date]);
-    for part in ["有 2 处不同 · 2 differences", "货已给就是损失", "help: somebody reversed it elsewhere"]
+    for part in ["有 2 处不同 · differences: 2", "货已给就是损失", "help: somebody reversed it elsewhere"]
     {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -105,7 +105,7 @@ pub fn text(report: &Report, terminal: &TerminalId, has_bill: bool) -> String {
         }
         (false, _) => {
             let count = report.differences.len();
-            format!("有 {count} 处不同 · {count} differences")
+            format!("有 {count} 处不同 · differences: {count}")
         }
     };
     let mut out = facts(&[
@@ -218,13 +218,13 @@ mod tests {
             text(&report, &terminal, true),
             "日期 date      2026-11-21\n\
              终端 terminal  T01\n\
-             结果 result    有 1 处不同 · 1 differences\n\
+             结果 result    有 1 处不同 · differences: 1\n\
              \n\
              \x20              本机 HERE  元 CNY  账单 BILL  元 CNY\n\
-             收款 paid               1    12.50          1    12.50\n\
-             撤销 reversed           0     0.00          1    12.50\n\
-             退款 refunded           0     0.00          1     0.01\n\
-             净额 net                     12.50               -0.01\n\
+             收款 paid              1   12.50          1   12.50\n\
+             撤销 reversed          0    0.00          1   12.50\n\
+             退款 refunded          0    0.00          1    0.01\n\
+             净额 net                   12.50              -0.01\n\
              \n\
              CAUSE             ORDER OR REFUND NUMBER    HERE   BILL  HERE SAYS  BILL SAYS\n\
              reversed_in_bill  T0126112100004200000101  12.50  12.50  paid       paid_and_reversed\n\
