@@ -2,6 +2,7 @@
 //! commands against it.
 
 mod devices;
+mod reconcile;
 mod recovery;
 mod refunds;
 mod rig;
