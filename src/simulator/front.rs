@@ -322,9 +322,10 @@ pub(super) fn masked(code: &str) -> String {
     format!("…{}", shown.iter().collect::<String>())
 }
 
+/// What a request is about: an order, or a refund where it names nothing else.
 fn order_of(request: &Fields) -> String {
-    let number = request.get("out_trade_no").or_else(|| request.get("transaction_id"));
-    number.cloned().unwrap_or_default()
+    let names = ["out_trade_no", "transaction_id", "refund_id", "out_refund_no"];
+    names.iter().find_map(|name| request.get(*name)).cloned().unwrap_or_default()
 }
 
 fn summary(answer: &Answer) -> String {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use micropayd::gateway::Order;
 use micropayd::ids::SaleId;
-use micropayd::input::{Command, Input, ObligationKind};
-use micropayd::payment::cashier::{Language, told};
+use micropayd::input::{Obligation, ObligationKind};
+use micropayd::payment::cashier::Language;
 use micropayd::payment::{Attempt, Phase, Policy, SalePhase};
-use micropayd::sale::ReceiptState;
+use micropayd::refund;
+use micropayd::sale::{ReceiptState, told};
 
 use crate::shop::Shop;
 
@@ -25,10 +26,10 @@ impl Shop<'_> {
         );
     }
 
-    /// Fen that the gateway holds of the `n`-th attempt of this sale.
+    /// Fen that the gateway took under the `n`-th attempt of this sale and did not reverse; refunds are another matter.
     fn held_of(&mut self, id: &SaleId, n: u8) -> u64 {
         let order = self.front.world.order(self.now, id.order(n).as_str());
-        order.map_or(0, |order| u64::from(order.charged) - u64::from(order.returned))
+        order.filter(|order| order.reversed_at.is_none()).map_or(0, |order| u64::from(order.charged))
     }
 
     /// Fen that the gateway holds of this sale's orders, and how many orders it holds money for.
@@ -41,7 +42,7 @@ impl Shop<'_> {
     /// is one that the terminal still has to ask about.
     pub fn check_cashier(&mut self, id: &SaleId) {
         let sale = self.sale(id);
-        let told = told(&sale.payment, self.clock(), &Policy::default(), Language::Chinese);
+        let told = told(&sale, self.clock(), &Policy::default(), Language::Chinese);
         assert!(!told.text.is_empty(), "a sentence for {sale:?}");
         if told.hand_over_goods {
             let price = u64::from(sale.payment.amount.fen());
@@ -53,21 +54,44 @@ impl Shop<'_> {
                 };
                 assert!(right, "goods handed over, {held} fen of {attempt:?}\n{}", self.story.join("\n"));
             }
+            let given = self.given(id);
+            assert!(given < price, "goods handed over, {given} fen went back\n{}", self.story.join("\n"));
         }
         self.check_list(id);
+        self.check_refunds(id);
     }
 
     /// What the gateway still has to say is on the list of what is not finished, whatever the sale itself is called.
     pub fn check_list(&mut self, id: &SaleId) {
         let sale = self.sale(id);
         let unsettled = |attempt: &Attempt| attempt.phase.is_open() && attempt.phase != Phase::Armed;
-        let (reply, mut answer) = tokio::sync::oneshot::channel();
-        self.give(Input::Command(Command::Status(reply)));
-        let status = answer.try_recv().expect("a status at once");
-        let listed =
-            status.open.iter().any(|open| open.sale == sale.id && open.kind != ObligationKind::Receipt);
+        let mut open = self.status().open;
+        open.retain(|open| open.sale == sale.id);
+        let of_payment =
+            |open: &Obligation| matches!(open.kind, ObligationKind::Query | ObligationKind::Reversal);
+        let listed = open.iter().any(of_payment);
         let owed = sale.payment.attempts.iter().any(unsettled);
-        assert_eq!(listed, owed, "{:?} of {sale:?}\n{}", status.open, self.story.join("\n"));
+        assert_eq!(listed, owed, "{open:?} of {sale:?}\n{}", self.story.join("\n"));
+        // A refund that waits for a person has no next time, any other has.
+        let mut listed: Vec<bool> = open
+            .iter()
+            .filter(|open| open.kind == ObligationKind::Refund)
+            .map(|open| open.next.is_some())
+            .collect();
+        let mut owed: Vec<bool> = sale
+            .refunds
+            .iter()
+            .filter_map(|refund| match refund.phase {
+                refund::Phase::Asking(_) | refund::Phase::Accepted { .. } => Some(true),
+                refund::Phase::Stuck { .. } => Some(false),
+                refund::Phase::Returned { .. } | refund::Phase::Refused(_) | refund::Phase::Closed { .. } => {
+                    None
+                }
+            })
+            .collect();
+        listed.sort_unstable();
+        owed.sort_unstable();
+        assert_eq!(listed, owed, "{open:?} of {sale:?}\n{}", self.story.join("\n"));
     }
 
     /// All is at rest, and of this sale journal, gateway, paper and drawer agree.
@@ -94,6 +118,7 @@ impl Shop<'_> {
                 panic!("{} is no rest\n{story}", phase.label())
             }
         }
+        self.check_refunds_rest(id);
         let (opened, life) = self.opened;
         let paid = u32::from(phase == SalePhase::Paid);
         assert!(opened <= paid, "{id} opened the drawer {opened} times\n{story}");

@@ -1,8 +1,11 @@
 //! What can go wrong at the gateway, and who the customers are: the same for the desk in its simulated world and for the
-//! real binary that is killed. A list, and nothing else.
+//! real binary that is killed. Lists, and nothing else.
 
+use std::sync::LazyLock;
+
+use micropayd::simulator::fields::Api;
 use micropayd::simulator::mood::Mood;
-use micropayd::simulator::weather::{Fault, Where};
+use micropayd::simulator::weather::{Fault, Rule, Where};
 
 /// What can go wrong in the weather. Left out: an authentic lie that the money is not there when the code is
 /// dead, which no client can survive.
@@ -37,7 +40,9 @@ pub const FAULTS: &[(Where, Fault)] = &[
     (Where::Orderquery, Fault::OtherOrder),
     (Where::Orderquery, Fault::OtherAmount),
     (Where::Any, Fault::OtherMerchant),
-    (Where::Any, Fault::Replay),
+    (Where::Micropay, Fault::Replay),
+    (Where::Orderquery, Fault::Replay),
+    (Where::Reverse, Fault::Replay),
     (Where::Any, Fault::Html),
     (Where::Any, Fault::Portal),
     (Where::Any, Fault::Status500),
@@ -47,6 +52,40 @@ pub const FAULTS: &[(Where, Fault)] = &[
     (Where::Any, Fault::DuplicateKeys),
     (Where::Any, Fault::Nul),
 ];
+
+/// What can go wrong with a refund request and with a look-up: every fault that there is for them. Left out: bytes that
+/// are no HTTP, or too many, which are the transport's business (`tests/hostile`); and the replay of a look-up: an old "no
+/// such refund" names none, and a daemon that was started anew since cannot know it again.
+pub static REFUND_FAULTS: LazyLock<Vec<(Where, Fault)>> = LazyLock::new(|| {
+    let applies = |api| Fault::ALL.iter().filter(move |fault| fault.apis().contains(&api));
+    let transport = [
+        Fault::Drip,
+        Fault::Huge,
+        Fault::BadChunk,
+        Fault::BadLength,
+        Fault::Garbage,
+        Fault::HeaderFlood,
+        Fault::TwoAnswers,
+    ];
+    let asked = applies(Api::Refund).map(|fault| (Where::Refund, *fault));
+    let queried = applies(Api::Refundquery).map(|fault| (Where::Refundquery, *fault));
+    // What decides, eight times as often, or it would hardly be met among all that only delays.
+    let deciding = [Fault::Refuse, Fault::FailButPaid, Fault::ArriveLate, Fault::RefundClose];
+    let deciding = deciding.iter().flat_map(|fault| [(Where::Refund, *fault); 7]);
+    let survivable = queried.filter(|(_, fault)| *fault != Fault::Replay);
+    asked.chain(survivable).chain(deciding).filter(|(_, fault)| !transport.contains(fault)).collect()
+});
+
+/// A fault so many times; `late` draws the seconds of one that is about lateness.
+pub fn rule((api, fault): (Where, Fault), times: u32, late: impl FnOnce() -> f64) -> Rule {
+    let rule = Rule::once(api, fault).times(times);
+    match (api, fault) {
+        (_, Fault::Delay | Fault::ArriveLate) => rule.seconds(late()),
+        // A refusal that is one; what it says otherwise is on no list, and so nothing.
+        (Where::Refund, Fault::Refuse) => Rule { err_code: Some("NOTENOUGH".to_owned()), ..rule },
+        _ => rule,
+    }
+}
 
 /// Customers: three of eleven simply pay, or the weather of an ordinary day would hardly be met.
 pub const MOODS: &[Mood] = &[

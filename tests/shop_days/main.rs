@@ -8,19 +8,26 @@
 //! |---|---|
 //! | `shop` | the desk, its line, its paper, the world's time |
 //! | `payment` | what one payment and its customers bring |
+//! | `refunds` | what the manager gives back of a payment |
+//! | `given` | what must be true of that |
 //! | `faults` | what can go wrong at the gateway, and who the customers are |
 //! | `checks` | what must be true |
+//! | `ears` | calls for the manager |
 //! | `lane` | the merchant, the codec and the settings |
 
 mod checks;
+mod ears;
 mod faults;
+mod given;
 mod lane;
 mod payment;
+mod refunds;
 mod shop;
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use micropayd::gateway::Gateway;
@@ -40,6 +47,8 @@ use shop::Shop;
 
 /// Payments that share a journal; then the world begins anew, so that a failing seed is short.
 const PER_WORLD: u64 = 100;
+/// So many payments meet every end of a refund.
+const ENOUGH: u64 = 10_000;
 /// A long run says so often how far it is.
 const REPORT_EVERY: u64 = 20_000;
 
@@ -49,6 +58,8 @@ struct Run {
     payments: u64,
     worlds: AtomicU64,
     done: AtomicU64,
+    /// How many refunds ended how.
+    refunds: Mutex<BTreeMap<&'static str, u64>>,
     began: Instant,
 }
 
@@ -75,6 +86,9 @@ impl Run {
                 }
                 self.count();
             }
+            for (end, count) in shop.check_totals() {
+                *self.refunds.lock().unwrap().entry(end).or_default() += count;
+            }
         }
     }
 
@@ -98,8 +112,10 @@ fn no_fault_and_no_pair_of_faults_loses_money_or_takes_it_twice() {
         // A world of a long run can be played alone.
         worlds: AtomicU64::new(number("SHOP_DAYS_WORLD", 0)),
         done: AtomicU64::new(0),
+        refunds: Mutex::default(),
         began: Instant::now(),
     };
+    ears::listen();
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -107,7 +123,13 @@ fn no_fault_and_no_pair_of_faults_loses_money_or_takes_it_twice() {
         }
     });
     let (done, seconds) = (run.done.load(Ordering::Relaxed), run.began.elapsed().as_secs());
-    println!("{done} payments in {seconds} s, seed {}: no violation", run.seed);
+    let refunds = run.refunds.into_inner().unwrap();
+    println!("{done} payments in {seconds} s, seed {}, refunds {refunds:?}: no violation", run.seed);
+    let met = |end| refunds.contains_key(end);
+    assert!(
+        done < ENOUGH || ["returned", "stuck", "refused", "closed"].into_iter().all(met),
+        "every end of a refund is met: {refunds:?}"
+    );
 }
 
 /// The first code was refused and charged all the same, which the last look finds; the second has paid long ago.

@@ -9,7 +9,7 @@ use micropayd::payment::SalePhase;
 use micropayd::simulator::weather::{Fault, Rule, Where};
 use micropayd::simulator::world::Offer;
 
-use crate::faults::{FAULTS, MOODS};
+use crate::faults::{FAULTS, MOODS, rule};
 use crate::shop::Shop;
 
 /// A query that does not know the order yet. Only here, where the weather is over before the code is dead: after that no
@@ -27,12 +27,7 @@ impl Shop<'_> {
             let drawn = usize::try_from(self.dice.throw()).unwrap_or(0) % (FAULTS.len() + 1);
             let (api, fault) = FAULTS.get(drawn).copied().unwrap_or(TOO_EARLY);
             let times = 1 + u32::try_from(self.dice.throw() % 3).unwrap();
-            let mut rule = Rule::once(api, fault).times(times);
-            if matches!(fault, Fault::Delay | Fault::ArriveLate) {
-                rule = rule.seconds((self.dice.throw() % 40_000) as f64 / 1000.0);
-            }
-            self.say(|| format!("weather {rule:?}"));
-            self.front.weather.add(self.now, rule);
+            self.fault((api, fault), times, 0);
         }
         self.crash_chance = if self.dice.chance(0.15) { 0.1 } else { 0.0 };
         let Some(id) = self.open(fen, &format!("key-{number}")) else {
@@ -55,6 +50,8 @@ impl Shop<'_> {
                 0 => self.ask(|reply| Command::Cancel(id.clone(), reply)),
                 1 => self.ask(|reply| Command::Check(id.clone(), reply)),
                 2 => self.crash(),
+                // Wherever the money is just then.
+                3 => self.ask_refund(&id, fen, &format!("early-{number}")),
                 _ => {}
             }
             let span = Duration::from_millis(self.dice.throw() % 20_000);
@@ -62,23 +59,35 @@ impl Shop<'_> {
             self.check_cashier(&id);
         }
         self.conclude(&id);
+        if self.dice.chance(0.4) {
+            self.refunds(&id, number);
+        }
+    }
+
+    /// Adds a fault to the weather, after so many calls that pass unharmed.
+    pub fn fault(&mut self, fault: (Where, Fault), times: u32, skip: u32) {
+        let rule = rule(fault, times, || (self.dice.throw() % 40_000) as f64 / 1000.0);
+        let rule = Rule { skip, ..rule };
+        self.say(|| format!("weather {rule:?}"));
+        self.front.weather.add(self.now, rule);
     }
 
     /// Faults stop; everything must come to rest and agree.
-    fn conclude(&mut self, id: &SaleId) {
+    pub fn conclude(&mut self, id: &SaleId) {
         self.crash_chance = 0.0;
         self.front.weather.clear();
         if self.sale(id).payment.phase() == SalePhase::AwaitingCode {
             self.ask(|reply| Command::Cancel(id.clone(), reply));
         }
         let began = self.now;
-        while self.turn() {
+        while !self.waits_for_a_person() && self.turn() {
             assert!(
                 self.now.since(began) < Duration::from_secs(30 * 60),
                 "{id} does not come to rest\n{}",
                 self.story.join("\n")
             );
             self.check_list(id);
+            self.check_refunds(id);
         }
         let now = self.clock();
         self.desk().idle(now);

@@ -1,20 +1,21 @@
 //! One shop: the daemon's own desk, its line, its paper and the world's time. Everything that can happen comes out of one
 //! queue, and everything that is left to chance out of one dice, so that a seed is a story. Judges nothing: see `checks.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use micropayd::gateway::{Call, Gateway, Outcome, Request};
 use micropayd::ids::SaleId;
-use micropayd::input::{Command, Input, PrintOutcome, Printed};
+use micropayd::input::{Command, Input, ObligationKind, PrintOutcome, Printed, Status};
 use micropayd::journal::{self, Journal};
 use micropayd::money::Amount;
 use micropayd::payment::Cause;
 use micropayd::payment::cashier::Language;
 use micropayd::printer::Job;
 use micropayd::receipt::{Copy, Receipt};
+use micropayd::refund::Asked;
 use micropayd::sale::{NewSale, Sale};
 use micropayd::simulator::dice::Dice;
 use micropayd::simulator::fields::Api;
@@ -54,6 +55,12 @@ pub struct Shop<'a> {
     pub paper: BTreeMap<String, (u32, u32)>,
     /// By order number: how many, and when the last one left.
     pub pay_requests: BTreeMap<String, (u32, Timestamp)>,
+    /// Refund requests: the number that each refund of a sale, by its ordinal, goes by.
+    pub refund_numbers: BTreeMap<(SaleId, u8), String>,
+    /// What was asked for under each of the manager's keys: the sale's how manieth refund, and fen.
+    pub refund_keys: BTreeMap<String, (usize, u32)>,
+    /// Numbers of refunds that ended as refused.
+    pub refused: BTreeSet<String>,
     pub crash_chance: f64,
     /// How often the drawer opened for the sale in hand, and in which life it was begun.
     pub opened: (u32, u32),
@@ -75,6 +82,9 @@ impl<'a> Shop<'a> {
             dice: Dice::new(seed),
             paper: BTreeMap::new(),
             pay_requests: BTreeMap::new(),
+            refund_numbers: BTreeMap::new(),
+            refund_keys: BTreeMap::new(),
+            refused: BTreeSet::new(),
             crash_chance: 0.0,
             opened: (0, 0),
             story: Vec::new(),
@@ -157,6 +167,16 @@ impl<'a> Shop<'a> {
                     self.not_too_soon(&order);
                     let call = self.gateway.reverse(&order);
                     self.send(call, Api::Reverse, move |a| Input::Reversed(id, n, number, a));
+                }
+                Act::Refund(id, n, asked, refund, number) => {
+                    let (api, call) = match asked {
+                        Asked::Refund => {
+                            self.check_refund_request(&id, n, &refund);
+                            (Api::Refund, self.gateway.refund(&refund))
+                        }
+                        Asked::Query => (Api::Refundquery, self.gateway.query_refund(&refund)),
+                    };
+                    self.send(call, api, move |a| Input::Refunded(id, n, asked, number, a));
                 }
                 Act::Print(Job::Receipt(job, receipt)) => self.print(job, &receipt),
                 Act::Print(Job::Drawer) => self.opened.0 += 1,
@@ -269,19 +289,39 @@ impl<'a> Shop<'a> {
     /// Lets `span` of the world's time pass.
     pub fn pass(&mut self, span: Duration) {
         let until = self.now + span;
-        loop {
-            let error = self.clock_error;
-            let tick = self.desk().next_tick().map(|at| Timestamp(at.0 - error));
-            let coming = self.queue.keys().next().map(|(at, _)| *at);
-            let next = [tick, coming].into_iter().flatten().min();
-            match next {
-                Some(at) if at <= until => {
-                    self.turn();
-                }
-                _ => break,
-            }
+        while self.turn_until(until) {}
+    }
+
+    /// [`turn`](Self::turn) if something happens by then; else the time is come, and it is false.
+    pub fn turn_until(&mut self, until: Timestamp) -> bool {
+        let error = self.clock_error;
+        let tick = self.desk().next_tick().map(|at| Timestamp(at.0 - error));
+        let coming = self.queue.keys().next().map(|(at, _)| *at);
+        if [tick, coming].into_iter().flatten().min().is_some_and(|at| at <= until) {
+            return self.turn();
         }
         self.now = self.now.max(until);
+        false
+    }
+
+    /// Whether all that still happens is that the terminal asks about refunds which wait for somebody at the platform.
+    pub fn waits_for_a_person(&mut self) -> bool {
+        if !self.queue.is_empty() {
+            return false;
+        }
+        let Status { in_hand, open, .. } = self.status();
+        in_hand.is_none()
+            && open.iter().any(|owed| owed.kind == ObligationKind::Refund)
+            && open.iter().all(|owed| match owed.kind {
+                ObligationKind::Refund | ObligationKind::Receipt => owed.next.is_none(),
+                ObligationKind::Query | ObligationKind::Reversal => false,
+            })
+    }
+
+    pub fn status(&mut self) -> Status {
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        self.give(Input::Command(Command::Status(reply)));
+        answer.try_recv().expect("a status at once")
     }
 
     pub fn sale(&mut self, id: &SaleId) -> Sale {

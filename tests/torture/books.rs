@@ -59,11 +59,14 @@ impl Shop {
         }
     }
 
-    /// How many sales ended how.
+    /// How many sales, refunds and receipts ended how.
     pub fn ends(&self) -> BTreeMap<&'static str, u64> {
         let mut ends = BTreeMap::new();
         for sale in self.sales().values() {
             *ends.entry(sale.payment.phase().label()).or_default() += 1;
+            for refund in &sale.refunds {
+                *ends.entry(refund.phase.label()).or_default() += 1;
+            }
             if sale.receipt != ReceiptState::None {
                 *ends.entry(sale.receipt.label()).or_default() += 1;
             }

@@ -1,4 +1,4 @@
-//! A kill at every system call that can be seen from outside, in each of fifteen scenarios.
+//! A kill at every system call that can be seen from outside, in each of sixteen scenarios.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -29,6 +29,8 @@ struct Scenario {
     /// The sale is open already when the traced life begins.
     open_before: bool,
     copy: bool,
+    /// All of it is given back, which is followed to its end.
+    refund: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -43,10 +45,11 @@ const fn scenario(
     customers: &'static [Mood],
     weather: &'static [(Where, Fault)],
 ) -> Scenario {
-    Scenario { name, customers, weather, cancel: Cancel::Never, open_before: false, copy: false }
+    let cancel = Cancel::Never;
+    Scenario { name, customers, weather, cancel, open_before: false, copy: false, refund: false }
 }
 
-const SCENARIOS: [Scenario; 15] = [
+const SCENARIOS: [Scenario; 16] = [
     scenario("the customer pays", &[Mood::Pay], &[]),
     scenario("the customer types a password", &[Mood::Password], &[]),
     scenario("the customer refuses", &[Mood::Cancel], &[]),
@@ -62,6 +65,7 @@ const SCENARIOS: [Scenario; 15] = [
     Scenario { cancel: Cancel::AfterTheCode, ..scenario("cancelled while paying", &[Mood::WalkAway], &[]) },
     Scenario { open_before: true, ..scenario("a restart in a poll", &[Mood::Password], &[]) },
     Scenario { copy: true, ..scenario("paid, and a copy is asked for", &[Mood::Pay], &[]) },
+    Scenario { refund: true, ..scenario("paid, and given back", &[Mood::Pay], &[]) },
 ];
 
 /// Plays the scenario with a kill at call `at`, restarts, lets all come to rest, checks. Gives how the traced life went.
@@ -115,6 +119,10 @@ async fn point(scenario: &Scenario, at: u64) -> Life {
         shop.ensure(false, || format!("rest: no start after call {at}: {error:#}"));
     }
     shop.check_listed(&open).await;
+    if scenario.refund {
+        // Whoever was not answered asks again.
+        refund(&mut shop).await;
+    }
     shop.conclude().await;
     shop.stage.strike().await;
     life
@@ -148,6 +156,10 @@ async fn drive(shop: &mut Shop, scenario: &Scenario, dead: &AtomicBool) {
         )
     };
     until(shop, dead, printed).await;
+    if scenario.refund && !dead.load(Ordering::Acquire) {
+        refund(shop).await;
+        until(shop, dead, async |sale| !sale.is_open()).await;
+    }
     if scenario.copy && !dead.load(Ordering::Acquire) {
         for id in shop.sales().into_keys() {
             post(shop, &format!("/v1/payments/{id}/receipts")).await;
@@ -193,6 +205,15 @@ async fn scan(shop: &mut Shop, mood: Mood, after: u64) {
 async fn cancel(shop: &Shop) {
     for id in shop.acknowledged.values() {
         shop.cancel(id).await;
+    }
+}
+
+/// Asks for a refund of what is paid, if none was acknowledged.
+async fn refund(shop: &mut Shop) {
+    for (id, sale) in shop.sales() {
+        if sale.payment.phase() == SalePhase::Paid && !shop.refunded.contains_key(&id) {
+            shop.refund(&id, 0, 1250).await;
+        }
     }
 }
 

@@ -9,26 +9,33 @@ use micropayd::ids::OrderNumber;
 use micropayd::payment::{Phase, SalePhase};
 use micropayd::sale::{ReceiptState, Sale};
 use micropayd::simulator::fields::Api;
+use micropayd::simulator::views::OrderView;
 use serde_json::Value;
 
+use crate::given::{away, complaint, given, returned};
 use crate::shop::Shop;
 
-/// What the gateway says of one sale: orders that hold money, and fen in all.
+/// What the gateway says of one sale: orders that were paid and not reversed, and their fen; refunds are another matter.
 #[derive(Default, Clone, Copy)]
 struct Held {
     orders: u32,
     fen: u64,
 }
 
+/// Fen that were taken under an order and not reversed.
+fn taken(order: &OrderView) -> u32 {
+    if order.reversed_at.is_some() { 0 } else { order.charged }
+}
+
 impl Shop {
     fn held(&self) -> BTreeMap<String, Held> {
         let mut held: BTreeMap<String, Held> = BTreeMap::new();
         for order in self.stage.gateway.orders() {
-            if order.charged > order.returned {
+            if taken(&order) > 0 {
                 let number: OrderNumber = order.out_trade_no.parse().expect("our own order number");
                 let of = held.entry(number.split().0.to_string()).or_default();
                 of.orders += 1;
-                of.fen += u64::from(order.charged - order.returned);
+                of.fen += u64::from(taken(&order));
             }
         }
         held
@@ -51,7 +58,7 @@ impl Shop {
                     order.out_trade_no
                 ))
             };
-            let net = order.charged - order.returned;
+            let net = taken(&order);
             self.ensure(
                 net == 0 || attempt.phase.is_open() || matches!(attempt.phase, Phase::Paid(_)),
                 || {
@@ -63,6 +70,19 @@ impl Shop {
             );
             self.ensure(net > 0 || !matches!(attempt.phase, Phase::Paid(_)), || {
                 format!("money: {} is paid, the gateway holds nothing", order.out_trade_no)
+            });
+        }
+        for sale in sales.values() {
+            if let Some(wrong) = complaint(sale, &self.orders(sale.id.as_str())) {
+                self.wrong(&format!("refund: {wrong}"));
+            }
+        }
+        for (id, acknowledged) in &self.refunded {
+            let kept: Vec<u64> =
+                sales[id].refunds.iter().map(|refund| u64::from(refund.amount.fen())).collect();
+            // What was asked for last may be on the disk without anybody having been told.
+            self.ensure(kept.starts_with(acknowledged) && kept.len() <= acknowledged.len() + 1, || {
+                format!("refund: {acknowledged:?} of {id} were acknowledged, the journal has {kept:?}")
             });
         }
         for (id, held) in self.held() {
@@ -79,7 +99,7 @@ impl Shop {
             });
         }
         self.check_requests();
-        let open = |sale: &&Sale| sale.payment.is_open() && sale.payment.phase() != SalePhase::AwaitingCode;
+        let open = |sale: &&Sale| sale.is_open() && sale.payment.phase() != SalePhase::AwaitingCode;
         sales.values().filter(open).map(|sale| sale.id.to_string()).collect()
     }
 
@@ -105,6 +125,19 @@ impl Shop {
                 format!("visibility: {id} is open and not listed: {listed}")
             });
         }
+        for id in were_open {
+            // What has ended since the status was made is not open any more, and nothing new was asked for.
+            let open = sales[id].refunds.iter().filter(|refund| refund.is_open()).count();
+            let of_it = |open: &&Value| open["kind"] == "refund" && open["payment"] == id.as_str();
+            let listed = status["open"].as_array().map_or(0, |open| open.iter().filter(of_it).count());
+            self.ensure(listed >= open, || format!("visibility: {open} refunds of {id} are open: {status}"));
+        }
+    }
+
+    /// What the gateway has of this sale.
+    fn orders(&self, id: &str) -> Vec<OrderView> {
+        let of_it = |order: &OrderView| order.out_trade_no.starts_with(id);
+        self.stage.gateway.orders().into_iter().filter(of_it).collect()
     }
 
     /// Cashier: what the cashier is told now agrees with the gateway.
@@ -119,6 +152,8 @@ impl Shop {
             self.ensure(held.orders == 1 && Some(held.fen) == sale["amount"].as_u64(), || {
                 format!("cashier: goods for {} fen of {} orders: {sale}", held.fen, held.orders)
             });
+            let (_, given) = given(&self.orders(id));
+            self.ensure(given < held.fen, || format!("cashier: goods, and {given} fen went back: {sale}"));
             self.handed_over.insert(id.to_owned());
         }
         Some(sale)
@@ -168,8 +203,21 @@ impl Shop {
                 self.ensure(held.orders == 1 && held.fen == price, || {
                     format!("rest: {id} is paid, the gateway holds {} of {}", held.fen, held.orders)
                 });
-                self.ensure(goods == Some(true), || {
+                // Not if all of it went back.
+                self.ensure(goods == Some(away(sale) < price), || {
                     format!("cashier: {id} is paid and not handed over: {told:?}")
+                });
+                let back: u64 = self
+                    .orders(id)
+                    .iter()
+                    .filter(|o| o.reversed_at.is_none())
+                    .map(|o| u64::from(o.returned))
+                    .sum();
+                self.ensure(back == returned(sale), || {
+                    format!("refund: {back} fen of {id} are in the payer's purse: {:?}", sale.refunds)
+                });
+                self.ensure(sale.refunds.len() == self.refunded.get(id).map_or(0, Vec::len), || {
+                    format!("refund: {:?} of {id} were asked for: {:?}", self.refunded.get(id), sale.refunds)
                 });
                 let printed = of_it.iter().any(|paper| !paper.ends_with(TORN.trim_start()));
                 let owed = matches!(

@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use micropayd::payment::SalePhase;
 use micropayd::simulator::dice::Dice;
-use micropayd::simulator::weather::{Fault, Rule};
+use micropayd::simulator::weather::{Fault, Where};
 use serde_json::Value;
 use tokio::time::{sleep, sleep_until, timeout};
 
-use crate::faults::{FAULTS, MOODS};
+use crate::faults::{FAULTS, MOODS, REFUND_FAULTS, rule};
 use crate::number;
 use crate::shop::{Shop, play};
 
@@ -88,18 +89,19 @@ impl Story {
         }
     }
 
-    fn weather(&mut self) {
+    fn weather(&mut self, faults: &[(Where, Fault)]) {
         let mut rules = Vec::new();
         for _ in 0..self.dice.throw() % 3 {
-            let (api, fault) = self.pick(FAULTS);
-            let mut rule = Rule::once(api, fault).times(1 + u32::try_from(self.dice.throw() % 4).unwrap());
-            if matches!(fault, Fault::Delay | Fault::ArriveLate) {
-                rule = rule.seconds((self.dice.throw() % 900) as f64 / 1000.0);
-            }
+            let fault = self.pick(faults);
+            let times = 1 + u32::try_from(self.dice.throw() % 4).unwrap();
+            let rule = rule(fault, times, || (self.dice.throw() % 900) as f64 / 1000.0);
             self.shop.say(&format!("weather {rule:?}"));
             rules.push(rule);
         }
         self.shop.stage.gateway.set_weather(rules);
+    }
+
+    fn paper(&mut self) {
         let empty = self.dice.chance(0.1);
         self.shop.stage.paper.set_empty(empty);
         let slow = self.dice.chance(0.4);
@@ -108,7 +110,8 @@ impl Story {
 
     async fn sale(&mut self) {
         self.sales += 1;
-        self.weather();
+        self.weather(FAULTS);
+        self.paper();
         let key = format!("sale-{}", self.sales);
         let price = 1 + self.dice.throw() % 50_000;
         let Some(id) = self.open(&key, price).await else { return };
@@ -138,6 +141,9 @@ impl Story {
                 break;
             }
         }
+        if self.dice.chance(0.8) {
+            self.refund(&id, price).await;
+        }
         if self.dice.chance(0.1) {
             let path = format!("/v1/payments/{id}/receipts");
             let copied = self
@@ -147,6 +153,39 @@ impl Story {
                 .await;
             if copied.is_err() {
                 self.restart().await;
+            }
+        }
+    }
+
+    /// Gives a paid sale back, all of it or a part, once or twice; each with the same key until the daemon has answered.
+    async fn refund(&mut self, id: &str, price: u64) {
+        self.weather(&REFUND_FAULTS);
+        for _ in 0..1 + self.dice.throw() % 2 {
+            if self.shop.sales()[id].payment.phase() != SalePhase::Paid {
+                return;
+            }
+            let nth = self.shop.refunded.get(id).map_or(0, Vec::len);
+            let fen = if self.dice.chance(0.5) { price } else { 1 + self.dice.throw() % price };
+            loop {
+                match self.act(&format!("refund {fen}"), async |shop| shop.refund(id, nth, fen).await).await {
+                    Ok(Some(200 | 201)) => break,
+                    // Something of it went back before.
+                    Ok(Some(422)) if nth > 0 => break,
+                    Ok(other) => self.shop.ensure(false, || format!("refund {fen} of {id}: {other:?}")),
+                    Err(Killed) => self.restart().await,
+                }
+            }
+            for _ in 0..2 {
+                let pause = self.millis(400);
+                let looked = self
+                    .act("look", async |shop| {
+                        sleep(pause).await;
+                        shop.look(id).await
+                    })
+                    .await;
+                if looked.is_err() {
+                    self.restart().await;
+                }
             }
         }
     }
@@ -259,7 +298,7 @@ fn random_kills_lose_no_money_and_take_none_twice() {
     );
     assert!(failed.is_empty(), "shops with these seeds went wrong: {failed:?}");
     assert!(
-        ended.contains_key("paid") && ended.contains_key("reversed"),
+        ["paid", "reversed", "returned"].iter().all(|end| ended.contains_key(end)),
         "the run reached the ends: {ended:?}"
     );
 }

@@ -13,6 +13,8 @@ mod disk;
 #[path = "../shop_days/faults.rs"]
 mod faults;
 mod files;
+#[path = "../shop_days/given.rs"]
+mod given;
 #[cfg(target_arch = "x86_64")]
 mod hands;
 mod hosts;

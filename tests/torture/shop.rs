@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use micropayd::cli::demo::stage::{Settings, Stage, Waits};
 use micropayd::payment::SalePhase;
+use micropayd::refund;
 use micropayd::sale::ReceiptState;
 use micropayd::simulator::fields::Api;
 use micropayd::simulator::mood::Mood;
@@ -32,6 +33,8 @@ const WAITS: Waits = Waits {
 pub const CONNECT: Duration = Duration::from_millis(300);
 /// A code at the simulated gateway.
 pub const CODE_LIFE: Duration = Duration::from_millis(1200);
+/// From a refund's acceptance to the payer's purse.
+const REFUND_TAKES: Duration = Duration::from_millis(400);
 /// Everything comes to rest within this when faults stop: code life, a reversal, two polls, and a back-off, which is 51 s
 /// after ten requests that a busy machine could not carry within their time.
 const REST_WITHIN: Duration = Duration::from_secs(120);
@@ -45,6 +48,8 @@ pub struct Shop {
     story: Arc<Mutex<Vec<String>>>,
     /// Sales that the daemon has acknowledged, by key.
     pub acknowledged: BTreeMap<String, String>,
+    /// Refunds that the daemon has acknowledged, fen, oldest first, by sale.
+    pub refunded: BTreeMap<String, Vec<u64>>,
     /// Sales for which the cashier was told to hand over the goods.
     pub handed_over: BTreeSet<String>,
     /// Payment codes that were made for it: secrets.
@@ -78,7 +83,8 @@ impl Shop {
         let [_, _, high, low] = (n % 60_000 + 2).to_be_bytes();
         let api = SocketAddr::from(([127, 77, high, low], 7780));
         let dir = base().join(format!("micropayd-torture-{}-{n}", std::process::id()));
-        let rules = Rules { code_life: CODE_LIFE, auto_revoke, ..Rules::default() };
+        let rules =
+            Rules { code_life: CODE_LIFE, auto_revoke, refund_takes: REFUND_TAKES, ..Rules::default() };
         let settings = Settings { dir, program, api, waits: WAITS, seed, rules };
         let stage = Stage::set(settings).await.expect("the stage is set");
         let shop = Self {
@@ -86,6 +92,7 @@ impl Shop {
             began: Instant::now(),
             story: Arc::default(),
             acknowledged: BTreeMap::new(),
+            refunded: BTreeMap::new(),
             handed_over: BTreeSet::new(),
             codes: Vec::new(),
             known: Mutex::default(),
@@ -205,6 +212,23 @@ impl Shop {
         drop(self.stage.shop(reqwest::Method::POST, &path).send().await);
     }
 
+    /// Asks for the `nth` refund of a sale, from 0, each time under the same key; `None` if nobody answers.
+    pub async fn refund(&mut self, id: &str, nth: usize, fen: u64) -> Option<u16> {
+        let request = self.stage.shop(reqwest::Method::POST, &format!("/v1/payments/{id}/refunds"));
+        let request = request
+            .header("idempotency-key", format!("{id}-refund-{nth}"))
+            .header("content-type", "application/json");
+        let answer = request.body(serde_json::json!({ "amount": fen }).to_string()).send().await.ok()?;
+        let status = answer.status().as_u16();
+        self.say(&format!("answered {status}: {}", answer.text().await.unwrap_or_default()));
+        if matches!(status, 200 | 201) {
+            let acknowledged = self.refunded.entry(id.to_owned()).or_default();
+            acknowledged.truncate(nth);
+            acknowledged.push(fen);
+        }
+        Some(status)
+    }
+
     /// Waits until the sale is told as `wanted`, and holds each telling against the gateway.
     pub async fn until_told(&mut self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + REST_WITHIN;
@@ -305,6 +329,13 @@ impl Shop {
                         self.ensure(cancelled.is_ok(), || format!("cancel {id}: {cancelled:?}"));
                     }
                     _ if sale.payment.is_open() => resting = false,
+                    // One that is stuck waits for somebody at the platform.
+                    _ if sale.refunds.iter().any(|refund| {
+                        refund.is_open() && !matches!(refund.phase, refund::Phase::Stuck { .. })
+                    }) =>
+                    {
+                        resting = false;
+                    }
                     _ if matches!(sale.receipt, ReceiptState::Queued | ReceiptState::Sending) => {
                         resting = false
                     }
