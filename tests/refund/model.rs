@@ -106,7 +106,6 @@ enum Action {
     Tick,
 }
 
-/// What the gateway makes of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Decision {
     TakesOn,
@@ -291,7 +290,6 @@ impl Model for World {
             Property::always("it comes to rest", |_, state: &State| {
                 state.now < AT_REST_BY || state.live.as_ref().is_some_and(|live| !live.is_open())
             }),
-            // And the search is not empty.
             Property::sometimes("returned", |_, state: &State| state.is_over("returned")),
             Property::sometimes("returned by a person", |_, state: &State| {
                 state.live.as_ref().is_some_and(|live| live.phase.label() == "stuck")
