@@ -122,7 +122,7 @@ pub enum Command {
     /// Ask the gateway now.
     Check(SaleId, Reply<Result<Sale, Refused>>),
     /// Give money back, under this idempotency key.
-    Refund(SaleId, NewRefund, String, Reply<Result<Opened, Refused>>),
+    Refund(SaleId, NewRefund, String, Reply<Result<Refunding, Refused>>),
     /// Another receipt, marked as a copy.
     Reprint(SaleId, Reply<Result<Sale, Refused>>),
     /// Open the drawer.
@@ -134,12 +134,23 @@ pub enum Command {
 /// The way to answer a command.
 pub type Reply<T> = oneshot::Sender<T>;
 
-/// A sale that was asked for, or that a refund was asked for of.
+/// A refund that was asked for.
+#[derive(Debug, Clone)]
+pub struct Refunding {
+    /// The sale with its refunds.
+    pub sale: Sale,
+    /// Which of them it is, from 1.
+    pub ordinal: u8,
+    /// Whether it was asked for now; else the idempotency key was known and nothing was done.
+    pub new: bool,
+}
+
+/// A sale that was asked for.
 #[derive(Debug, Clone)]
 pub struct Opened {
     /// The sale.
     pub sale: Sale,
-    /// Whether that was done now; else the idempotency key was known and nothing was done.
+    /// Whether it was opened now; else the idempotency key was known and nothing was done.
     pub new: bool,
 }
 

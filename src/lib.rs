@@ -19,6 +19,7 @@
 //! | [`listen`] | bounded listeners with and without TLS |
 //! | [`input`] | everything that can reach the loop |
 //! | [`sale`] | a sale as it is kept and shown |
+//! | [`reconcile`] | the day by the journal against the day by the gateway's bill: pure |
 //! | [`receipt`] | what is on the paper, and its layout in columns |
 //! | [`refund`] | the second, smaller machine: what was paid goes back, once |
 //! | [`payment`] | the machine: pure, total, the only place that decides about money |
@@ -42,6 +43,7 @@ pub mod money;
 pub mod payment;
 pub mod printer;
 pub mod receipt;
+pub mod reconcile;
 pub mod refund;
 pub mod sale;
 pub mod scanner;

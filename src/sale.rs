@@ -43,6 +43,11 @@ impl Sale {
         self.refunds.iter().filter_map(|refund| refund.wake).chain(self.payment.wake()).min()
     }
 
+    /// The refund with this ordinal, from 1.
+    pub fn refund(&self, ordinal: u8) -> Option<&Refund> {
+        self.refunds.get(usize::from(ordinal).checked_sub(1)?)
+    }
+
     /// What was refunded or may have been, fen.
     pub fn given_back(&self) -> u32 {
         // What the terminal asks for never exceeds the price; a sum of what it reads must not overflow.

@@ -13,6 +13,7 @@ const ROOMS: &[(&str, u32)] = &[
     ("refund", 4),
     ("receipt", 5),
     ("sale", 5),
+    ("reconcile", 6),
     ("input", 6),
     ("listen", 6),
     ("ioctl", 6),
@@ -32,7 +33,7 @@ const ROOMS: &[(&str, u32)] = &[
 ];
 
 /// What a room without a clock, I/O or async never says.
-const PURE: &[&str] = &["money", "time", "ids", "payment", "refund", "receipt", "sale"];
+const PURE: &[&str] = &["money", "time", "ids", "payment", "refund", "receipt", "sale", "reconcile"];
 const IMPURE: &[&str] = &[
     "std::fs",
     "std::net",

@@ -111,7 +111,6 @@ impl Lane {
             sheet.map(|sheet| at(&sheet).saturating_duration_since(seen.answered))
         };
         Ok(Sale {
-            refunds: Vec::new(),
             t1: seen.arrived - began,
             t2: after(|sheet| sheet.first_of_receipt),
             t2_question: after(|sheet| sheet.first_byte),

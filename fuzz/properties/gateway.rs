@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 
 use micropayd::payment::{Answer, Cause, ReversalAnswer};
+use micropayd::refund;
 use micropayd::simulator::wire::{self, Fields};
 
 use super::head;
 use super::merchant::{
-    APP, FEE, HONEST, KEY, MCH, Question, Word, codec, hear, order, question, sign_type, wire_type,
+    APP, FEE, HONEST, KEY, MCH, Question, Word, codec, hear, order, question, refund_order, sign_type,
+    wire_type,
 };
 
 /// Bytes that whoever does not know the key can send: whatever of them is believed has, to a second reader that shares no
@@ -87,8 +89,34 @@ pub fn nothing_foreign_is_believed(mut data: &[u8]) {
         }
         Word::Reverse(ReversalAnswer::NotFound) => assert!(!well, "{fields:?}"),
         Word::Reverse(ReversalAnswer::Again) => {}
+        Word::Refund(refund::Answer::NotFound | refund::Answer::Refused(_)) => assert!(!well, "{fields:?}"),
+        Word::Refund(
+            refund::Answer::Accepted(id)
+            | refund::Answer::Returned(id)
+            | refund::Answer::Stuck(id)
+            | refund::Answer::Closed(id),
+        ) => {
+            let wanted = refund_order();
+            let place = match question {
+                Question::Refund => String::new(),
+                _ => (0..50)
+                    .map(|place| format!("_{place}"))
+                    .find(|place| said(&format!("out_refund_no{place}")) == Some(wanted.number.as_str()))
+                    .unwrap_or_else(|| panic!("it does not name the refund: {fields:?}")),
+            };
+            let named = |name: &str| said(&format!("{name}{place}"));
+            let fen = wanted.amount.fen().to_string();
+            assert!(well, "{fields:?}");
+            assert_eq!(said("out_trade_no"), Some(order.number.as_str()), "{fields:?}");
+            assert_eq!(said("total_fee"), Some(FEE), "{fields:?}");
+            assert_eq!(named("out_refund_no"), Some(wanted.number.as_str()), "{fields:?}");
+            assert_eq!(named("refund_fee"), Some(fen.as_str()), "{fields:?}");
+            assert_eq!(named("refund_id"), Some(id.as_str()), "{fields:?}");
+            assert!(question == Question::Refund || named("refund_status").is_some(), "{fields:?}");
+        }
         Word::Pay(Answer::NeverSent(_) | Answer::Unknown(_))
-        | Word::Reverse(ReversalAnswer::NeverSent(_) | ReversalAnswer::Unknown(_)) => unreachable!("silence"),
+        | Word::Reverse(ReversalAnswer::NeverSent(_) | ReversalAnswer::Unknown(_))
+        | Word::Refund(refund::Answer::NeverSent(_) | refund::Answer::Unknown(_)) => unreachable!("silence"),
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use micropayd::gateway::wechat::{Secret, Settings, SignType, Wechat};
-use micropayd::gateway::{Call, Gateway, Order};
+use micropayd::gateway::{Call, Gateway, Order, RefundOrder};
 use micropayd::ids::{PaymentCode, SaleId};
 use micropayd::payment::{Answer, Cause, ReversalAnswer};
+use micropayd::refund;
 use micropayd::simulator::fields::Api;
 use micropayd::simulator::front::{Certificate, Delivery, Front, Merchant};
 use micropayd::simulator::mood::Mood;
@@ -18,16 +19,20 @@ pub const APP: &str = "wx8888888888888888";
 pub const MCH: &str = "1900000109";
 pub const KEY: &str = "k7Qm2ZxW9rTb4VnC6LpYs3HdJf8GaEu5";
 pub const FEE: &str = "1250";
+/// Yuan.
+pub const REFUND_FEE: &str = "5.00";
 
 /// 2026-11-21T19:38:31+08:00.
 pub const NOW: Timestamp = Timestamp(1_795_261_111_000);
 
-/// The three questions.
+/// The five questions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Question {
     Pay,
     Query,
     Reverse,
+    Refund,
+    RefundQuery,
 }
 
 /// What the codec makes of an answer.
@@ -35,14 +40,19 @@ pub enum Question {
 pub enum Word {
     Pay(Answer),
     Reverse(ReversalAnswer),
+    Refund(refund::Answer),
 }
 
 impl Word {
     /// Why nothing was believed, if so.
     pub fn silence(&self) -> Option<&Cause> {
         match self {
-            Word::Pay(Answer::Unknown(cause)) | Word::Reverse(ReversalAnswer::Unknown(cause)) => Some(cause),
-            Word::Pay(Answer::NeverSent(cause)) | Word::Reverse(ReversalAnswer::NeverSent(cause)) => {
+            Word::Pay(Answer::Unknown(cause))
+            | Word::Reverse(ReversalAnswer::Unknown(cause))
+            | Word::Refund(refund::Answer::Unknown(cause)) => Some(cause),
+            Word::Pay(Answer::NeverSent(cause))
+            | Word::Reverse(ReversalAnswer::NeverSent(cause))
+            | Word::Refund(refund::Answer::NeverSent(cause)) => {
                 panic!("an answer came, and the request was never sent: {cause}")
             }
             _ => None,
@@ -55,7 +65,13 @@ pub fn sign_type(choice: u8) -> SignType {
 }
 
 pub fn question(choice: u8) -> Question {
-    [Question::Pay, Question::Query, Question::Reverse, Question::Query][usize::from(choice & 3)]
+    match (choice & 8, choice & 3) {
+        (0, 0) => Question::Pay,
+        (0, 2) => Question::Reverse,
+        (0, _) => Question::Query,
+        (_, 0 | 2) => Question::Refund,
+        (_, _) => Question::RefundQuery,
+    }
 }
 
 pub fn wire_type(kind: SignType) -> wire::SignType {
@@ -91,6 +107,13 @@ pub fn order() -> Order {
     }
 }
 
+/// The refund that every answer about one should be about.
+pub fn refund_order() -> RefundOrder {
+    let order = order();
+    let number = order.number.split().0.refund(1, 7);
+    RefundOrder { order, number, amount: REFUND_FEE.parse().expect("an amount"), reason: None }
+}
+
 /// Asks, and reads `body` as the answer.
 pub fn hear(codec: &Wechat, question: Question, body: &[u8]) -> Word {
     fn read<A>(call: Call<A>, body: &[u8]) -> A {
@@ -107,6 +130,8 @@ pub fn hear(codec: &Wechat, question: Question, body: &[u8]) -> Word {
         }
         Question::Query => Word::Pay(read(codec.query(&order), body)),
         Question::Reverse => Word::Reverse(read(codec.reverse(&order), body)),
+        Question::Refund => Word::Refund(read(codec.refund(&refund_order()), body)),
+        Question::RefundQuery => Word::Refund(read(codec.query_refund(&refund_order()), body)),
     }
 }
 
@@ -142,6 +167,40 @@ pub static HONEST: LazyLock<Vec<Honest>> = LazyLock::new(|| {
                 let fields = wire::read(&body).expect("the simulator writes what it can read");
                 all.push(Honest { sign_type, body, fields });
             }
+        }
+    }
+    for sign_type in [SignType::HmacSha256, SignType::Md5] {
+        let mut gateway = front();
+        let (code, _) = gateway.world.new_code(NOW, Mood::Pay, Offer::default());
+        let wanted = refund_order();
+        let (order, number) = (wanted.order.number.as_str(), wanted.number.as_str());
+        let pay = [
+            ("auth_code", code.as_str()),
+            ("body", "朝阳门店-消费"),
+            ("spbill_create_ip", "127.0.0.1"),
+            ("total_fee", FEE),
+            ("out_trade_no", order),
+        ];
+        let fen = wanted.amount.fen().to_string();
+        let refund = [
+            ("out_trade_no", order),
+            ("out_refund_no", number),
+            ("total_fee", FEE),
+            ("refund_fee", fen.as_str()),
+        ];
+        let too_much = [refund[0], ("out_refund_no", "another"), refund[2], ("refund_fee", FEE)];
+        let query = [("out_refund_no", number)];
+        for (api, own) in [
+            (Api::Micropay, &pay[..]),
+            (Api::Refundquery, &query),
+            (Api::Refund, &refund),
+            (Api::Refund, &too_much),
+            (Api::Refundquery, &query),
+            (Api::Orderquery, &refund[..1]),
+        ] {
+            let body = ask(&mut gateway, api, own, wire_type(sign_type));
+            let fields = wire::read(&body).expect("the simulator writes what it can read");
+            all.push(Honest { sign_type, body, fields });
         }
     }
     let distinct: BTreeSet<&[u8]> = all.iter().map(|honest| honest.body.as_slice()).collect();

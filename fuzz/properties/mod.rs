@@ -3,6 +3,7 @@
 //! library's public face.
 
 mod api;
+mod bill;
 mod configuration;
 mod gateway;
 mod http;
@@ -22,6 +23,7 @@ pub type Property = fn(&[u8]);
 pub const ALL: &[(&str, Property)] = &[
     ("api_http", http::holds),
     ("api_request", api::holds),
+    ("bill", bill::holds),
     ("configuration", configuration::holds),
     ("gateway_changed", gateway::nothing_changed_is_believed),
     ("gateway_signed", gateway::nothing_foreign_is_believed),

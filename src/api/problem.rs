@@ -232,16 +232,17 @@ impl From<Refused> for Failure {
             Refused::NothingToPay => NOTHING_TO_PAY.because("no payment waits for a code"),
             Refused::NotACode => NOT_A_CODE.because("not a payment code of a wallet that is set up"),
             Refused::TooMuch => TOO_MUCH.because("amount is above the limit for one payment").field("amount"),
-            Refused::RefundTooMuch(left) => {
-                REFUND_TOO_MUCH.because(format!("field amount: expected at most {left} fen")).field("amount")
-            }
-            Refused::RefundLimit(most) => REFUND_LIMIT
-                .because(format!("field amount: expected at most {} fen", most.fen()))
-                .field("amount"),
+            Refused::RefundTooMuch(left) => REFUND_TOO_MUCH.because(at_most(left)).field("amount"),
+            Refused::RefundLimit(most) => REFUND_LIMIT.because(at_most(most.fen())).field("amount"),
             Refused::JournalFailed(why) => JOURNAL_FAILED.because(why),
             Refused::NotReady(why) => NOT_READY.because(why),
         }
     }
+}
+
+/// For programs and for people, who think in yuan.
+fn at_most(fen: u32) -> String {
+    format!("field amount: expected at most {fen} fen ({}.{:02} yuan)", fen / 100, fen % 100)
 }
 
 impl IntoResponse for Failure {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::api::body::{Fields, Read, Strict, invalid};
 use crate::api::payments::{idempotency_key, wait};
 use crate::api::problem::{Failure, Problem};
-use crate::api::view::Payment;
+use crate::api::view::{Refund, Refunded};
 use crate::api::{Api, Id};
 use crate::input::Command;
 use crate::money::Amount;
@@ -53,8 +53,8 @@ impl Read for NewRefund {
     ),
     request_body(content = NewRefund, content_type = "application/json"),
     responses(
-        (status = 201, description = "Asked for now; the payment with its refunds, this one the last", body = Payment, headers(("Location" = String, description = "The payment"))),
-        (status = 200, description = "Asked for before under this key with this body", body = Payment),
+        (status = 201, description = "Asked for now; the payment's own fields with `refund`, this one, beside them", body = Refunded, headers(("Location" = String, description = "The payment"))),
+        (status = 200, description = "Asked for before under this key with this body", body = Refunded),
         (status = 400, description = "malformed_json, key_missing, invalid_header, invalid_query", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "never_seen", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "not_now (it is not paid, or being reversed), key_reused", body = Problem, content_type = "application/problem+json"),
@@ -82,10 +82,13 @@ pub(crate) async fn refund(
     let asked = asked
         .map_err(|problem| problem.money(money).of(&sale.id))?
         .map_err(|refused| Failure::from(refused).money(money).of(&sale.id))?;
-    let asks =
-        |sale: &sale::Sale| sale.refunds.iter().all(|refund| !matches!(refund.phase, Phase::Asking(_)));
-    let sale = api.until(asked.sale, notices, wait, asks).await;
+    let this = |sale: &sale::Sale| sale.refund(asked.ordinal).cloned();
+    let answered =
+        |sale: &sale::Sale| this(sale).is_none_or(|refund| !matches!(refund.phase, Phase::Asking(_)));
+    let sale = api.until(asked.sale, notices, wait, answered).await;
     let status = if asked.new { StatusCode::CREATED } else { StatusCode::OK };
     let location = [(header::LOCATION, format!("/v1/payments/{}", sale.id))];
-    Ok((status, location, Json(api.view(&sale, language))).into_response())
+    let refund = this(&sale).map(|refund| Refund::of(&refund, language));
+    let body = Refunded { payment: api.view(&sale, language), refund };
+    Ok((status, location, Json(body)).into_response())
 }

@@ -1,6 +1,6 @@
 //! `list`: the log of payments.
 
-use crate::api::view::Payments;
+use crate::api::view::{Payment, Payments, PhaseName};
 use crate::cli::client::{Trouble, Where, escaped, typed};
 use crate::cli::table::{Align, moment, table, yuan};
 use crate::cli::{Context, DONE, print, print_json};
@@ -68,6 +68,7 @@ impl List {
             ("AMOUNT", Align::Right),
             ("PHASE", Align::Left),
             ("MONEY", Align::Left),
+            ("REFUNDED", Align::Right),
             ("RECEIPT", Align::Left),
             ("REFERENCE", Align::Left),
         ];
@@ -81,6 +82,7 @@ impl List {
                     yuan(payment.amount),
                     word(&payment.phase),
                     word(&payment.money),
+                    refunded(payment),
                     word(&payment.receipt.state),
                     payment.reference.clone().unwrap_or_default(),
                 ]
@@ -91,6 +93,14 @@ impl List {
             print(&format!("more with: --cursor {cursor}"));
         }
         Ok(DONE)
+    }
+}
+
+/// What went back of a paid payment, or is to; nothing where nothing did.
+fn refunded(payment: &Payment) -> String {
+    match (payment.phase, payment.amount.saturating_sub(payment.refundable)) {
+        (PhaseName::Paid, back) if back > 0 => yuan(back),
+        _ => String::new(),
     }
 }
 

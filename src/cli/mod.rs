@@ -12,6 +12,7 @@ mod man;
 mod pay;
 mod printer;
 mod receipt;
+mod reconcile;
 mod refund;
 mod replay;
 mod report;
@@ -93,6 +94,8 @@ enum Command {
     Status(status::StatusCommand),
     /// Say what a day came to
     Report(report::Report),
+    /// Compare a day with WeChat's bill, in both directions, and say what to do about each difference
+    Reconcile(reconcile::Reconcile),
     /// Tell one payment's life, step by step, from the journal
     Replay(replay::Replay),
     /// Try the scanners
@@ -198,6 +201,7 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<u8> {
         Command::Status(status) => status.run(context).await,
         Command::Restore(restore) => restore.run(context),
         Command::Report(report) => report.run(context).await,
+        Command::Reconcile(reconcile) => reconcile.run(context).await,
         Command::Replay(replay) => replay.run(context).await,
         Command::Scanner(scanner) => scanner.run(context).await,
         Command::Printer(printer) => printer.run(context).await,

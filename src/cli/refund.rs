@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::api::problem::Retry;
-use crate::api::view::{Payment, RefundPhase};
+use crate::api::view::{Payment, Refund, RefundPhase, Refunded};
 use crate::cli::client::{Trouble, Where, escaped, typed};
 use crate::cli::pay::{amount, begin};
 use crate::cli::{Context, DONE, Failure, NOT_KNOWN, NOT_PAID, print, print_json};
@@ -62,8 +62,8 @@ impl RefundCommand {
             }
             Err(trouble) => return Err(trouble.into_error()),
         };
-        let payment: Payment = typed(&asked)?;
-        let Some(refund) = payment.refunds.last() else {
+        let Refunded { payment, refund } = typed(&asked)?;
+        let Some(refund) = refund else {
             return Err(
                 Failure::NotKnown(format!("the daemon answered without the refund\nhelp: {look}")).into()
             );
@@ -71,12 +71,49 @@ impl RefundCommand {
         if context.json {
             print_json(&asked)?;
         } else {
-            print(&format!("{}\n{}", refund.refund_no, refund.text));
+            print(&told(&payment.id, &refund));
         }
         Ok(match refund.phase {
             RefundPhase::Accepted | RefundPhase::Returned => DONE,
             RefundPhase::Refused | RefundPhase::Closed => NOT_PAID,
             RefundPhase::Asking | RefundPhase::Stuck => NOT_KNOWN,
         })
+    }
+}
+
+/// A refund for people; where its end is not known yet, what not to do.
+fn told(id: &str, refund: &Refund) -> String {
+    let mut told = format!("{}\n{}", refund.refund_no, refund.text);
+    if refund.phase == RefundPhase::Asking {
+        told += &format!(
+            "\nhelp: the terminal goes on asking; look with: micropayd show {id}. Another run would be another refund"
+        );
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_does_not_know_yet_is_told_not_to_refund_again() {
+        let mut refund = Refund {
+            refund_no: "T01261121000042000001R01000".to_owned(),
+            amount: 500,
+            reason: None,
+            phase: RefundPhase::Asking,
+            text: "Asking for a refund of 5.00.".to_owned(),
+            gateway_refund: None,
+            error_code: None,
+            error_text: None,
+            asked_at: String::new(),
+            accepted_at: None,
+        };
+        let asking = told("T01261121000042000001", &refund);
+        assert!(asking.contains("micropayd show T01261121000042000001. Another run would be another refund"));
+        refund.phase = RefundPhase::Accepted;
+        let accepted = told("T01261121000042000001", &refund);
+        assert_eq!(accepted, "T01261121000042000001R01000\nAsking for a refund of 5.00.");
     }
 }

@@ -76,10 +76,38 @@ fn unfinished(status: &Status) -> String {
     let Some(oldest) = status.open.first() else { return "nothing".to_owned() };
     let count = |kind| status.open.iter().filter(|open| open.kind == kind).count();
     format!(
-        "{} to be looked up, {} to be reversed, {} receipts to see to, the oldest since {}",
+        "{} to be looked up, {} to be reversed, {} refunds to follow, {} receipts to see to, the oldest since {}",
         count(OpenKind::Query),
         count(OpenKind::Reversal),
+        count(OpenKind::Refund),
         count(OpenKind::Receipt),
         moment(&oldest.since)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_open_is_counted_by_its_kind() {
+        let kinds = ["query", "reversal", "reversal", "refund", "refund", "refund", "receipt"];
+        let open = kinds.map(|kind| {
+            serde_json::json!({
+                "payment": "T01261121000042000001", "kind": kind, "since": "2026-11-21T19:38:31.000+08:00",
+                "next": null, "text": ""
+            })
+        });
+        let status = serde_json::json!({
+            "terminal": "T01", "store_name": "", "sandbox": false, "version": "", "refuses_sales": null,
+            "in_hand": null, "devices": [], "gateway": {"line": "up", "since": null, "trouble": ""},
+            "suspicious_answers": 0, "open": open, "certificate_ends": null, "started_at": "", "now": ""
+        });
+        let status: Status = serde_json::from_value(status).unwrap();
+        assert_eq!(
+            unfinished(&status),
+            "1 to be looked up, 2 to be reversed, 3 refunds to follow, 1 receipts to see to, the oldest since \
+             2026-11-21 19:38:31"
+        );
+    }
 }

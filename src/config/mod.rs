@@ -85,7 +85,7 @@ pub struct Terminal {
 pub struct Limits {
     /// The largest payment.
     pub max_amount: Amount,
-    /// The largest refund without a manager.
+    /// The largest single refund at the till.
     pub max_refund: Amount,
 }
 

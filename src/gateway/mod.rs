@@ -10,6 +10,7 @@ use crate::ids::{OrderNumber, PaymentCode, RefundNumber};
 use crate::money::Amount;
 use crate::payment::{Answer, Cause, ReversalAnswer};
 use crate::refund;
+use crate::time::Day;
 
 /// The most bytes of an answer that are taken off the line and looked at: 64 KiB. The largest field that WeChat documents
 /// for payments is `promotion_detail` with 6000 characters, so its largest answer is about 25 KiB.
@@ -37,6 +38,23 @@ pub trait Gateway: Send + Sync {
 
     /// Asks what became of a refund.
     fn query_refund(&self, refund: &RefundOrder) -> Call<refund::Answer>;
+
+    /// Asks for the bill of a Beijing day: everything that was paid, reversed and refunded, of all the merchant's terminals.
+    ///
+    /// # Errors
+    /// Why it cannot be asked for. Nothing was sent.
+    fn statement(&self, day: Day) -> Result<Download, Cause>;
+}
+
+/// A request whose answer is not signed and may be large: it is read piece by piece, with [`http::Http::download`].
+#[derive(Debug)]
+pub struct Download {
+    /// Path on the provider's host, `/pay/downloadbill`.
+    pub path: &'static str,
+    /// The body.
+    pub body: Zeroizing<Vec<u8>>,
+    /// The body's media type.
+    pub content_type: &'static str,
 }
 
 /// What the provider must be told of a refund, and what its answers are held against.

@@ -168,6 +168,36 @@ mod tests {
         notices.iter().map(|notice| audience.hear(notice)).collect()
     }
 
+    /// The same sale, of whose money so much goes back.
+    fn refunding(mut notice: Notice, amount: &str) -> Notice {
+        use crate::refund::{Key, Refund};
+        let Notice::Sale(_, sale) = &mut notice else { panic!("it is a sale") };
+        let (number, key) = (sale.id.refund(1, 7), Key { key: [0; 16], request: [0; 8] });
+        let amount = amount.parse().unwrap();
+        sale.refunds.push(Refund::new(number, 1, amount, None, key, NOW, &Policy::default()));
+        notice
+    }
+
+    #[test]
+    fn a_refund_is_neither_seen_nor_heard_as_a_payment() {
+        let mut audience = audience();
+        hear(&mut audience, vec![sale(2, vec![Phase::Armed]), sale(2, vec![paid()])]);
+        let heard = hear(
+            &mut audience,
+            vec![
+                // Of the sale at the till, all of it and a part; and of one of another day.
+                refunding(sale(2, vec![paid()]), "12.50"),
+                refunding(sale(2, vec![paid()]), "5.00"),
+                refunding(sale(1, vec![paid()]), "5.00"),
+                refunding(sale(3, vec![paid()]), "12.50"),
+            ],
+        );
+        assert_eq!(heard, [(None, None); 4]);
+        // The next customer's payment is.
+        let next = hear(&mut audience, vec![sale(4, vec![Phase::Armed]), sale(4, vec![paid()])]);
+        assert_eq!(next[1], (Some(Scene::Paid(sum())), Some(Sound::Paid(sum()))));
+    }
+
     #[test]
     fn a_paid_sale_is_seen_and_heard_once_a_step() {
         let heard = hear(

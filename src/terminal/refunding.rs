@@ -3,7 +3,7 @@
 
 use crate::gateway::RefundOrder;
 use crate::ids::{REFUNDS_MAX, SaleId};
-use crate::input::{Opened, Refused};
+use crate::input::{Refunding, Refused};
 use crate::journal::{Durability, JournalError, refund_key};
 use crate::payment::SalePhase;
 use crate::refund::{Answer, Asked, Effect, Event, Refund, step};
@@ -37,13 +37,16 @@ impl Desk {
         new: NewRefund,
         key: &str,
         now: Timestamp,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<Refunding, Refused> {
         let failed = |error: JournalError| Refused::JournalFailed(error.to_string());
         let mut sale = self.find(id)?;
         let key = refund_key(key, &new.fingerprint());
-        if let Some(known) = sale.refunds.iter().find(|refund| refund.key.key == key.key) {
-            let same = known.key.request == key.request;
-            return if same { Ok(Opened { sale, new: false }) } else { Err(Refused::KeyReused(sale.id)) };
+        let mut known = sale.refunds.iter().zip(1..).filter(|(refund, _)| refund.key.key == key.key);
+        if let Some((known, ordinal)) = known.next() {
+            return match known.key.request == key.request {
+                true => Ok(Refunding { sale, ordinal, new: false }),
+                false => Err(Refused::KeyReused(sale.id)),
+            };
         }
         if let Some(why) = self.refuses_sales() {
             return Err(why);
@@ -72,7 +75,7 @@ impl Desk {
         self.append(&what, &sale, None, Durability::PowerCut, now).map_err(failed)?;
         self.hold(sale.clone());
         self.send(&sale.id, ordinal, Asked::Refund, order);
-        Ok(Opened { sale, new: true })
+        Ok(Refunding { sale, ordinal, new: true })
     }
 
     /// The answer to a request about a refund. An older one than the newest of its kind proves nothing now.

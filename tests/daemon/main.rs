@@ -2,7 +2,9 @@
 //! commands against it.
 
 mod devices;
+mod reconcile;
 mod recovery;
+mod refunds;
 mod rig;
 
 use std::io::{BufRead, BufReader};

@@ -190,7 +190,7 @@ impl Rig {
     }
 
     /// Asks the simulator for something; the answer's body.
-    fn control(&self, method: &str, path: &str, body: &str) -> String {
+    pub fn control(&self, method: &str, path: &str, body: &str) -> String {
         let host = self.of_gateway("base_url").replace("http://", "");
         let mut line = TcpStream::connect(&host).unwrap();
         write!(

@@ -493,11 +493,9 @@ fn no_order_of_events_pays_back_what_was_refused_or_forgets_what_was_not() {
     search(0, 0, 1);
     search(2, 0, 0);
     search(1, 1, 1);
-}
-
-#[test]
-#[ignore = "minutes; run it after a change of the machine"]
-fn nor_does_any_with_more_faults() {
-    search(3, 0, 1);
-    search(2, 2, 1);
+    // A long run, in an optimised build: fifteen million states.
+    if std::env::var_os("MODEL_FAULTS").is_some() {
+        search(3, 0, 1);
+        search(2, 2, 1);
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use micropayd::gateway::RefundOrder;
 use micropayd::ids::SaleId;
-use micropayd::input::{Command, Input, Opened, Refused};
+use micropayd::input::{Command, Input, Refunding, Refused};
 use micropayd::money::Amount;
 use micropayd::payment::{Money, SalePhase};
 use micropayd::refund::{Phase, Refund};
@@ -94,7 +94,7 @@ impl Shop<'_> {
         self.give(Input::Command(Command::Refund(id.clone(), new, key.to_owned(), reply)));
         let answer = answer.try_recv().expect("an answer at once");
         let became = match &answer {
-            Ok(Opened { new: true, .. }) => "new",
+            Ok(Refunding { new: true, .. }) => "new",
             Ok(_) => "known",
             Err(Refused::KeyReused(_)) => "another key",
             Err(Refused::NotNow(_)) => "not now",

@@ -105,7 +105,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut rows = String::new();
     let mut bad = 0;
     for bug in &bugs {
-        let part = Part::of(&bug.file);
+        let part = Part::of(&bug.file, bug.test.as_deref());
         let folder = planted.join(part.name());
         let test = bug.test.clone().unwrap_or_else(|| part.tests());
         if sound.insert((part, test.clone())) {

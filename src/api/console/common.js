@@ -37,6 +37,12 @@ const words = {
   disk: ["磁盘", "Disk"],
   gateway: ["微信支付", "WeChat Pay"],
   unfinished: ["待处理", "Unfinished"],
+  kind_query: ["查询结果", "to be looked up"],
+  kind_reversal: ["撤销", "reversal"],
+  kind_refund: ["退款", "refund"],
+  kind_receipt: ["小票", "receipt"],
+  tryNext: ["下次 {at}", "next at {at}"],
+  waitsForPerson: ["等人处理", "waits for a person"],
   oldest: ["最早", "oldest"],
   refuses: ["不能收款", "No sales"],
   up: ["正常", "ok"],
@@ -52,6 +58,12 @@ const words = {
   declined: ["未收款", "declined"],
   reversed: ["已撤销", "reversed"],
   cancelled: ["已取消", "cancelled"],
+  refund_asking: ["申请中", "asked for"],
+  refund_accepted: ["已受理", "accepted"],
+  refund_stuck: ["退不回原卡", "card is gone"],
+  refund_returned: ["已退款", "refunded"],
+  refund_refused: ["被拒", "refused"],
+  refund_closed: ["已关闭", "closed"],
   receipt_none: ["", ""],
   receipt_queued: ["小票等待打印", "receipt waits for the printer"],
   receipt_sending: ["小票打印中", "receipt is printing"],
@@ -61,6 +73,30 @@ const words = {
   reprint: ["补打小票", "Reprint"],
   check: ["查询结果", "Ask the gateway"],
   cancelPayment: ["取消收款", "Cancel"],
+  refund: ["退款", "Refund"],
+  refunds: ["退款", "Refunds"],
+  refundOpens: ["退款…", "Refund…"],
+  refundOf: ["{id}：收款 {paid} 元，还可退 {left} 元", "{id}: {paid} yuan paid, {left} can still be refunded"],
+  refundAmount: ["退款金额（元）", "Amount (yuan)"],
+  refundReason: ["原因（可不填，顾客会看到）", "Reason (optional; the customer sees it)"],
+  refundNext: ["下一步", "Next"],
+  refundConfirm: ["将 {sum} 元退给付款的顾客，原路退回，退出后不能收回。", "{sum} yuan go back to the customer who paid, the way they came. This cannot be undone."],
+  refundConfirmReason: ["原因：{reason}", "Reason: {reason}"],
+  refundYes: ["确认退款 {sum} 元", "Yes, refund {sum} yuan"],
+  refundAgain: ["再试：退款 {sum} 元", "Try again: refund {sum} yuan"],
+  refundChange: ["返回修改", "Back"],
+  refundLeave: ["不退了", "Do not refund"],
+  refundLeaveUnknown: ["先关闭", "Close for now"],
+  refundAsking: ["正在提交…", "Asking the terminal…"],
+  refundUnknown: ["终端没有应答，不知道退款是否已提交。请再试：同一笔不会退两次", "No answer: it is not known whether the refund was asked for. Try again: it is done once."],
+  refundBadAmount: ["金额不正确，请输入如 12.50 的金额", "Not an amount. Enter one like 12.50."],
+  refundOver: ["最多还可退 {left} 元", "At most {left} yuan can still be refunded."],
+  refundLongReason: ["原因太长：最多 80 字节，约 26 个汉字", "The reason is too long: at most 80 bytes, some 26 Chinese characters."],
+  refundNumber: ["退款单号", "Refund number"],
+  refundTxn: ["微信退款单号", "WeChat's refund number"],
+  refundReasonWas: ["原因", "Reason"],
+  acceptedAt: ["受理时间", "Accepted at"],
+  backMark: ["退 {sum}", "{sum} back"],
   asked: ["已提交", "Asked"],
   day: ["日期", "Day"],
   dayBefore: ["前一天", "Day before"],
@@ -79,6 +115,7 @@ const words = {
   life: ["经过", "Step by step"],
   paper: ["小票样子", "The receipt"],
   totals: ["当日收款 {n} 笔，共 {sum} 元，其中优惠券 {coupon} 元", "{n} paid that day, {sum} yuan in all, {coupon} of it from coupons"],
+  totalsBack: ["；退款 {n} 笔，共 {sum} 元，净收 {net} 元", "; {n} refunds, {sum} yuan, net {net} yuan"],
   order: ["订单号", "Order number"],
   txn: ["微信单号", "WeChat's number"],
   paidAt: ["支付时间", "Paid at"],
@@ -104,6 +141,8 @@ const words = {
   busy: ["有一笔收款未完成", "Another payment is in hand"],
   key_reused: ["请求重复但内容不同，请叫店长", "The request was repeated with another content: call the manager"],
   too_much: ["金额超过单笔上限", "The amount is above the limit for one payment"],
+  refund_too_much: ["超过还可退的金额", "More than is left of the payment"],
+  refund_limit: ["超过本机单笔退款上限，请在微信商户平台退", "Above the limit for one refund at the till: refund it on the merchant platform"],
   invalid_field: ["金额不正确", "The amount cannot be used"],
   not_a_code: ["不是付款码，请重新扫码", "Not a payment code. Scan again."],
   nothing_to_pay: ["没有待收款，请先输入金额；付款码未保留", "Nothing to pay yet: enter the amount first. The code was not kept."],
@@ -153,7 +192,20 @@ export function make(tag, className = "", text = "") {
   return made;
 }
 
-export const yuan = (fen) => `${Math.floor(fen / 100)}.${String(fen % 100).padStart(2, "0")}`;
+export const yuan = (fen) => (fen < 0 ? `-${yuan(-fen)}` : `${Math.floor(fen / 100)}.${String(fen % 100).padStart(2, "0")}`);
+
+/** Typed yuan as fen, without floats; 0 if it is no amount. */
+export function fenOf(typed) {
+  const form = /^(\d{1,7})(?:\.(\d{0,2}))?$/.exec(typed);
+  return form ? Number(form[1]) * 100 + Number((form[2] ?? "").padEnd(2, "0")) : 0;
+}
+
+/** A key for one payment or one refund, kept for its repeats. */
+export const newKey = (name) =>
+  `${name}-${[...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+
+/** Whether nobody can say what became of a request. */
+export const isUnknown = (problem) => ["no_answer", "terminal_silent", "stopping"].includes(problem.code);
 
 /** Times come with the shop's offset, so their digits are the shop's wall time. */
 export const clock = (time) => time.slice(11, 19);
@@ -166,7 +218,7 @@ export class Problem extends Error {
     Object.assign(this, body);
   }
   get sentence() {
-    if (this.code === "not_now") return `${t("not_now")}：${this.detail}`;
+    if (["not_now", "refund_limit"].includes(this.code)) return `${t(this.code)}：${this.detail}`;
     return has(this.code) ? t(this.code) : `${this.title}: ${this.detail}`;
   }
 }
@@ -189,6 +241,18 @@ export async function ask(method, path, body, headers = {}) {
   if (response.status === 401) askForToken();
   if (!response.ok) throw new Problem(json);
   return json;
+}
+
+/** Asks under a key, again and again while nobody can say what became of it. */
+export async function askOnce(path, body, key) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask("POST", path, body, { "Idempotency-Key": key });
+    } catch (problem) {
+      if (!isUnknown(problem) || tries === 5) throw problem;
+      await new Promise((done) => setTimeout(done, 400 * tries));
+    }
+  }
 }
 
 /** Asks for the token once; the browser then keeps a cookie that no script can read. */
@@ -225,6 +289,17 @@ export const symbols = {
 /** A phase in a word and a sign, so that colour is never alone. */
 export function phaseBadge(phase) {
   return make("span", `phase ${phase}`, `${symbols[phase]} ${t(phase)}`);
+}
+
+const refundSymbols = { asking: "…", accepted: "↩", stuck: "!", returned: "✓", refused: "✕", closed: "✕" };
+
+/** The same for a refund. */
+export const refundBadge = (phase) => make("span", `phase refund_${phase}`, `${refundSymbols[phase]} ${t(`refund_${phase}`)}`);
+
+/** What went back of a paid payment, or is to, beside its phase; null if nothing. */
+export function backMark(payment) {
+  const back = payment.phase === "paid" ? payment.amount - payment.refundable : 0;
+  return back > 0 ? make("span", "phase back", `↩ ${t("backMark", { sum: yuan(back) })}`) : null;
 }
 
 /** The strip of devices, gateway and whatever is not finished. */

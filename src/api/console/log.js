@@ -1,6 +1,9 @@
 // The manager's page: a day's payments, and one payment's life step by step.
 
-import { $, ask, clock, dayOf, follow, has, make, phaseBadge, showStatus, t, toggleLanguage, translate, yuan } from "./common.js";
+import {
+  $, ask, backMark, clock, dayOf, follow, has, make, phaseBadge, refundBadge, showStatus, t, toggleLanguage, translate, yuan,
+} from "./common.js";
+import * as refund from "./refund.js";
 
 const PHASES = ["paid", "in_doubt", "reversing", "paying", "awaiting_code", "declined", "reversed", "cancelled"];
 const rows = new Map();
@@ -8,6 +11,8 @@ let cursor = null;
 let shown = null; // the payment in the detail
 let wanted = 0; // the newest question; older answers are dropped
 let settled = "";
+let openShown = "";
+let told = ""; // the newest refund's sentence, as it was last read out
 
 function query() {
   const query = new URLSearchParams({ limit: "50" });
@@ -36,13 +41,43 @@ async function load(more = false) {
     cursor = page.next_cursor;
     $("more").hidden = !cursor;
     $("nothing").hidden = rows.size > 0;
-    $("totals").textContent = totals
-      ? t("totals", { n: totals.paid_count, sum: yuan(totals.paid), coupon: yuan(totals.coupon) })
-      : "";
+    showTotals(totals);
     offline("");
   } catch (problem) {
     if (question === wanted) offline(problem.sentence ?? String(problem));
   }
+}
+
+/** A day's payments, and what is left of them after that day's refunds. */
+function showTotals(totals) {
+  if (!totals) {
+    $("totals").textContent = "";
+    return;
+  }
+  const { paid_count: n, paid, coupon, refund_count: refunds, refunded } = totals;
+  const back = refunds ? t("totalsBack", { n: refunds, sum: yuan(refunded), net: yuan(paid - refunded) }) : "";
+  $("totals").textContent = t("totals", { n, sum: yuan(paid), coupon: yuan(coupon) }) + back;
+}
+
+/** Whatever is not finished, each line a way to its payment. Left alone while it stays the same, so that the focus stays. */
+function showOpen(open) {
+  const news = `${document.documentElement.lang} ${JSON.stringify(open)}`;
+  if (news === openShown) return;
+  openShown = news;
+  $("open").hidden = open.length === 0;
+  $("openCount").textContent = `${t("unfinished")} ${open.length}`;
+  $("openList").replaceChildren(...open.map((each) => {
+    const item = make("li");
+    const button = make("button", "small", each.payment);
+    button.type = "button";
+    button.addEventListener("click", () => show(each.payment).then(() => $("detail").focus()));
+    const next = each.next === null ? make("strong", "", `! ${t("waitsForPerson")}`) : make("span", "quiet", t("tryNext", { at: clock(each.next) }));
+    item.append(
+      make("span", "phase", t(`kind_${each.kind}`)), button, make("time", "quiet", each.since.slice(5, 16).replace("T", " ")),
+      make("span", "", each.text), next,
+    );
+    return item;
+  }));
 }
 
 function offline(text) {
@@ -59,7 +94,7 @@ function put(payment, first) {
   row.append(
     make("td", "", clock(payment.created_at)),
     make("td", "number", yuan(payment.amount)),
-    cell(phaseBadge(payment.phase)),
+    cell(phaseBadge(payment.phase), backMark(payment) ?? ""),
     make("td", "quiet", t(`receipt_${payment.receipt.state}`) + (payment.receipt.copies > 1 ? ` ×${payment.receipt.copies}` : "")),
     make("td", "", payment.reference ?? ""),
     open,
@@ -72,13 +107,17 @@ function put(payment, first) {
   else $("rows").append(row);
 }
 
-function cell(content) {
+function cell(...content) {
   const made = make("td");
-  made.append(content);
+  made.append(...content);
   return made;
 }
 
 async function show(id) {
+  if (shown !== id) {
+    $("done").textContent = $("refundLive").textContent = "";
+    told = null;
+  }
   shown = id;
   for (const [each, row] of rows) row.classList.toggle("chosen", each === id);
   try {
@@ -97,13 +136,15 @@ async function show(id) {
 function detail(payment, steps) {
   $("detail").hidden = false;
   const title = $("title");
-  title.replaceChildren(make("span", "number", `¥ ${yuan(payment.amount)} `), phaseBadge(payment.phase));
+  title.replaceChildren(make("span", "number", `¥ ${yuan(payment.amount)} `), phaseBadge(payment.phase), backMark(payment) ?? "");
   $("sentence").textContent = payment.cashier.text;
+  $("giveBack").hidden = payment.refundable === 0;
   $("reprint").hidden = payment.money !== "taken";
   // What goes back already, or is doubted, nobody can cancel.
   $("cancel").hidden = !["awaiting_code", "paying"].includes(payment.phase);
   $("check").hidden = payment.phase === "cancelled" || payment.phase === "awaiting_code";
 
+  showRefunds(payment);
   const facts = [];
   const fact = (name, value) => {
     if (value !== null && value !== undefined && value !== "") facts.push(make("dt", "", t(name)), make("dd", "", String(value)));
@@ -139,13 +180,35 @@ function detail(payment, steps) {
     return item;
   }));
 
-  $("paper").hidden = payment.money !== "taken";
+  $("paper").hidden = payment.phase !== "paid";
   const picture = $("picture");
-  if (payment.money === "taken" && picture.dataset.of !== payment.id) {
+  if (payment.phase === "paid" && picture.dataset.of !== payment.id) {
     picture.dataset.of = payment.id;
     picture.src = `/v1/payments/${encodeURIComponent(payment.id)}/receipt.png`;
     picture.alt = t("paper");
   }
+}
+
+/** Each refund as it stands; what is new of the newest is read out. */
+function showRefunds(payment) {
+  $("refunds").hidden = payment.refunds.length === 0;
+  $("refundList").replaceChildren(...payment.refunds.map((each) => {
+    const item = make("li");
+    const head = make("div", "head");
+    head.append(
+      make("time", "", `${dayOf(each.asked_at).slice(5)} ${clock(each.asked_at)}`), refundBadge(each.phase), make("strong", "number", `¥ ${yuan(each.amount)}`),
+    );
+    const facts = [`${t("refundNumber")} ${each.refund_no}`];
+    if (each.reason) facts.push(`${t("refundReasonWas")} ${each.reason}`);
+    if (each.accepted_at) facts.push(`${t("acceptedAt")} ${dayOf(each.accepted_at)} ${clock(each.accepted_at)}`);
+    if (each.gateway_refund) facts.push(`${t("refundTxn")} ${each.gateway_refund}`);
+    if (each.error_code) facts.push(`${t("why")} ${each.error_code} ${each.error_text ?? ""}`);
+    item.append(head, make("p", "", each.text), ...facts.map((fact) => make("p", "quiet fact", fact)));
+    return item;
+  }));
+  const newest = payment.refunds.at(-1)?.text ?? "";
+  if (told !== null && told !== newest) $("refundLive").textContent = newest;
+  told = newest;
 }
 
 async function act(action) {
@@ -168,6 +231,7 @@ function hide() {
 
 /** A live step: into the table if the table would have had it. */
 function take(payment) {
+  refund.hear(payment);
   const text = $("q").value.trim();
   const fits = !$("day").value || dayOf(payment.created_at) === $("day").value;
   if (rows.has(payment.id) || (fits && !text && !$("phase").value)) put(payment, true);
@@ -182,13 +246,15 @@ async function refresh() {
   try {
     const status = await ask("GET", "/v1/status");
     showStatus(status);
+    showOpen(status.open);
     if (!settled) {
       // The shop's day, by the terminal's clock.
       settled = $("day").value = dayOf(status.now);
       await load();
     } else if ($("day").value) {
-      const totals = await ask("GET", `/v1/reports/${$("day").value}`);
-      $("totals").textContent = t("totals", { n: totals.paid_count, sum: yuan(totals.paid), coupon: yuan(totals.coupon) });
+      const day = $("day").value;
+      const totals = await ask("GET", `/v1/reports/${day}`);
+      if (day === $("day").value) showTotals(totals);
     }
     offline("");
   } catch (problem) {
@@ -240,9 +306,10 @@ $("rows").addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && shown) hide();
+  if (event.key === "Escape" && shown && !refund.isOpen()) hide();
 });
 $("close").addEventListener("click", hide);
+$("giveBack").addEventListener("click", () => refund.open(shown));
 $("reprint").addEventListener("click", () => act("receipts"));
 $("check").addEventListener("click", () => act("check"));
 $("cancel").addEventListener("click", () => act("cancel"));
@@ -251,10 +318,16 @@ $("lang").addEventListener("click", () => {
   words();
   stream.restart();
   load();
+  refresh();
   if (shown) show(shown);
 });
 
 words();
+refund.start((payment) => {
+  if (shown === payment.id) show(payment.id).then(() => $("detail").focus({ preventScroll: true }));
+});
+// The stream tells at once; this is for the next times of what is unfinished, and for a stream that died without a word.
+setInterval(refresh, 15_000);
 const stream = follow({
   payment: take,
   device: () => refresh(),

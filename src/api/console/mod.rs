@@ -13,6 +13,7 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/console/sound.js", SCRIPT, include_str!("sound.js")),
     ("/console/till.js", SCRIPT, include_str!("till.js")),
     ("/console/log.js", SCRIPT, include_str!("log.js")),
+    ("/console/refund.js", SCRIPT, include_str!("refund.js")),
 ];
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -79,6 +80,17 @@ mod tests {
         for state in crate::sale::ReceiptState::ALL {
             let word = format!("receipt_{}", state.label());
             assert!(known(&word), "{word}");
+        }
+        for phase in ["asking", "accepted", "stuck", "returned", "refused", "closed"] {
+            serde_json::from_value::<crate::api::view::RefundPhase>(phase.into()).unwrap();
+            assert!(known(&format!("refund_{phase}")), "{phase}");
+        }
+        for kind in ["query", "reversal", "refund", "receipt"] {
+            serde_json::from_value::<crate::api::till::OpenKind>(kind.into()).unwrap();
+            assert!(known(&format!("kind_{kind}")), "{kind}");
+        }
+        for code in ["refund_too_much", "refund_limit"] {
+            assert!(known(code) && crate::api::problem::ALL.iter().any(|kind| kind.code == code), "{code}");
         }
     }
 }

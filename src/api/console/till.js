@@ -1,6 +1,8 @@
 // The cashier's page: an amount, a scan, one sentence, and whether to hand over the goods.
 
-import { $, Problem, ask, clock, follow, make, phaseBadge, showStatus, t, toggleLanguage, translate, yuan } from "./common.js";
+import {
+  $, Problem, ask, askOnce, backMark, clock, fenOf, follow, make, newKey, phaseBadge, showStatus, t, toggleLanguage, translate, yuan,
+} from "./common.js";
 import * as sound from "./sound.js";
 
 const FINAL = ["paid", "declined", "reversed", "cancelled"];
@@ -112,6 +114,7 @@ function renderRecent() {
       make("span", "when", clock(payment.created_at)),
       make("span", "sum", yuan(payment.amount)),
       phaseBadge(payment.phase),
+      backMark(payment) ?? "",
       make("span", "quiet grow", payment.reference ?? t(`receipt_${payment.receipt.state}`)),
     );
     if (payment.money === "taken") {
@@ -162,37 +165,19 @@ function hear(before, payment) {
   else if (hints(payment) > hints(before)) sound.accepted();
 }
 
-function fen() {
-  const form = /^(\d{1,7})(?:\.(\d{0,2}))?$/.exec(typed);
-  if (!form) return 0;
-  return Number(form[1]) * 100 + Number((form[2] ?? "").padEnd(2, "0"));
-}
-
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-
 /** Opens a payment. One key for one amount, kept until the terminal has answered: a repeat cannot charge twice. */
 async function open() {
-  const amount = fen();
+  const amount = fenOf(typed);
   if (amount === 0) return tell(t("enterAmount"), "idle");
   let pending = JSON.parse(sessionStorage.getItem("pending") ?? "null");
   if (pending?.amount !== amount) {
-    const random = crypto.getRandomValues(new Uint8Array(16));
-    pending = { amount, key: `till-${[...random].map((byte) => byte.toString(16).padStart(2, "0")).join("")}` };
+    pending = { amount, key: newKey("till") };
     sessionStorage.setItem("pending", JSON.stringify(pending));
   }
   [asking, note] = [true, null];
   render();
   try {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        const opened = await ask("POST", "/v1/payments", { amount }, { "Idempotency-Key": pending.key });
-        done(opened);
-        return;
-      } catch (problem) {
-        if (!["no_answer", "terminal_silent", "stopping"].includes(problem.code) || tries === 5) throw problem;
-        await pause(400 * tries);
-      }
-    }
+    done(await askOnce("/v1/payments", { amount }, pending.key));
   } catch (problem) {
     asking = false;
     sound.notPaid();

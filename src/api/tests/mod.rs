@@ -7,4 +7,5 @@ mod guard;
 mod openapi;
 mod payments;
 mod receipts;
+mod refunds;
 mod shop;

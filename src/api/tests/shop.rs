@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 use crate::api::{Shop, router};
 use crate::ids::{CodeHint, PaymentCode, SaleId};
-use crate::input::{Command, Input, Notice, Opened, Refused, Status};
+use crate::input::{Command, Input, Notice, Opened, Refunding, Refused, Status};
 use crate::journal;
 use crate::money::Amount;
 use crate::payment::{Payment, Phase, Policy, Proof};
@@ -291,11 +291,12 @@ fn refund(
     mut sale: Sale,
     new: NewRefund,
     key: &str,
-) -> Result<Opened, Refused> {
+) -> Result<Refunding, Refused> {
     let key = journal::refund_key(key, &new.fingerprint());
-    if let Some(known) = sale.refunds.iter().find(|refund| refund.key.key == key.key) {
+    let mut known = sale.refunds.iter().zip(1..).filter(|(refund, _)| refund.key.key == key.key);
+    if let Some((known, ordinal)) = known.next() {
         return match known.key == key {
-            true => Ok(Opened { sale, new: false }),
+            true => Ok(Refunding { sale, ordinal, new: false }),
             false => Err(Refused::KeyReused(sale.id)),
         };
     }
@@ -308,10 +309,11 @@ fn refund(
     if new.amount.fen() > 100_000 {
         return Err(Refused::RefundLimit(Amount::from_fen(100_000).unwrap()));
     }
-    let number = sale.id.refund(1 + u8::try_from(sale.refunds.len()).unwrap(), 7);
+    let ordinal = 1 + u8::try_from(sale.refunds.len()).unwrap();
+    let number = sale.id.refund(ordinal, 7);
     sale.refunds.push(Refund::new(number, 1, new.amount, new.reason, key, NOW, &Policy::default()));
     keep(book, notices, sale.clone(), "refund");
-    Ok(Opened { sale, new: true })
+    Ok(Refunding { sale, ordinal, new: true })
 }
 
 fn open(

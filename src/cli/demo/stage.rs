@@ -263,6 +263,16 @@ impl Stage {
         .await
     }
 
+    /// Gives `fen` of a sale back; its JSON, or the problem that the daemon names.
+    pub async fn refund(&self, id: &str, fen: u64, key: &str) -> Result<(u16, Value)> {
+        let path = format!("/v1/payments/{id}/refunds");
+        let request = self.shop(reqwest::Method::POST, &path).header("idempotency-key", key);
+        json_answer(
+            request.header("content-type", "application/json").body(json!({ "amount": fen }).to_string()),
+        )
+        .await
+    }
+
     /// The sale as the daemon shows it.
     pub async fn payment(&self, id: &str) -> Result<Value> {
         let (_, value) = json_answer(self.shop(reqwest::Method::GET, &format!("/v1/payments/{id}"))).await?;

@@ -39,9 +39,13 @@ enum Twist {
     LineDown,
     /// The line is pulled while the customer types the password, and put in a moment later.
     LineBack,
+    /// The customer brings a part of the goods back. The manager refunds it, and then asks for more than is left.
+    Refund,
 }
 
 const PRICE: u64 = 1250;
+/// What the goods cost that are brought back.
+const BROUGHT_BACK: u64 = 500;
 /// Lines of the daemon's log that are shown when a story goes wrong.
 const LOG_SHOWN: usize = 20;
 
@@ -145,6 +149,15 @@ const STORIES: &[Story] = &[
         charged: PRICE,
         receipt: "printed",
     },
+    Story {
+        title: "退货退款 the customer brings a part of it back",
+        weather: &[],
+        customers: &["pay"],
+        twist: Twist::Refund,
+        ends: "paid",
+        charged: PRICE - BROUGHT_BACK,
+        receipt: "printed",
+    },
 ];
 
 /// The longest that a story may take: a password, a power cut, a reversal and a print job.
@@ -237,6 +250,10 @@ impl Story {
                 println!("    网络恢复 the line is back");
                 stage.line.put_in().await;
             }
+            Twist::Refund => {
+                watch.until(|sale| sale["phase"] == "paid").await?;
+                refund_a_part(&mut watch, &format!("story-{number}")).await?;
+            }
         }
         watch.until(|sale| sale["phase"] == self.ends && sale["receipt"]["state"] == self.receipt).await?;
         let after = stage.charged();
@@ -248,6 +265,23 @@ impl Story {
         }
         Ok(())
     }
+}
+
+/// The manager refunds what was brought back, and then more than is left, which must be refused.
+async fn refund_a_part(watch: &mut Watch<'_>, key: &str) -> Result<()> {
+    println!("    店长退款 the manager refunds ¥{}.{:02}", BROUGHT_BACK / 100, BROUGHT_BACK % 100);
+    let (status, answer) = watch.stage.refund(&watch.id, BROUGHT_BACK, &format!("{key}-part")).await?;
+    if status != 201 {
+        bail!("the refund was not taken on: {answer}");
+    }
+    watch.until(|sale| sale["refunds"][0]["phase"] == "returned").await?;
+    println!("    店长再退全款 the manager refunds the whole price, too");
+    let (status, answer) = watch.stage.refund(&watch.id, PRICE, &format!("{key}-whole")).await?;
+    if (status, answer["code"].as_str()) != (422, Some("refund_too_much")) {
+        bail!("more than is left was not refused: {answer}");
+    }
+    println!("    拒绝 refused: {}", answer["detail"].as_str().unwrap_or_default());
+    Ok(())
 }
 
 /// Follows a sale and prints every sentence that the cashier sees.

@@ -93,7 +93,7 @@ pub async fn ask(
     }
 }
 
-fn request(host: &Host, post: &Post) -> Option<hyper::Request<Full<Bytes>>> {
+pub(super) fn request(host: &Host, post: &Post) -> Option<hyper::Request<Full<Bytes>>> {
     const NAME: HeaderValue = HeaderValue::from_static(concat!("micropayd/", env!("CARGO_PKG_VERSION")));
     hyper::Request::builder()
         .method(Method::POST)
@@ -128,7 +128,7 @@ async fn whole(response: Response<Incoming>) -> Result<Vec<u8>, Cause> {
 }
 
 /// What a connection died of after the request had begun.
-fn lost(error: &hyper::Error) -> Cause {
+pub(super) fn lost(error: &hyper::Error) -> Cause {
     if error.is_parse_too_large() {
         return Cause::TooLarge;
     }

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::SettingsError;
-use super::metered::Metered;
+use super::metered::{FOR_AN_ANSWER, Metered};
 use super::tls::{Identity, Tls};
 use crate::payment::Cause;
 
@@ -226,11 +226,24 @@ impl Connector {
 
     /// Opens a connection before `deadline`. Whatever the cause of a failure, no request was on it.
     pub async fn open(&self, host: &Host, certificate: bool, deadline: Instant) -> Result<Connection, Cause> {
+        self.open_for(host, certificate, deadline, FOR_AN_ANSWER).await
+    }
+
+    /// Opens a connection that takes `most` bytes for a request. One that takes more than an answer has is never
+    /// [kept](Host::keep).
+    pub async fn open_for(
+        &self,
+        host: &Host,
+        certificate: bool,
+        deadline: Instant,
+        most: usize,
+    ) -> Result<Connection, Cause> {
         let addresses = match tokio::time::timeout_at(deadline, host.addresses(deadline)).await {
             Ok(addresses) => addresses?,
             Err(_) => return Err(Cause::Dns),
         };
-        let opened = tokio::time::timeout_at(deadline, self.connect(host, &addresses, certificate)).await;
+        let opened =
+            tokio::time::timeout_at(deadline, self.connect(host, &addresses, certificate, most)).await;
         opened.unwrap_or(Err(Cause::Connect))
     }
 
@@ -239,12 +252,13 @@ impl Connector {
         host: &Host,
         addresses: &[SocketAddr],
         certificate: bool,
+        most: usize,
     ) -> Result<Connection, Cause> {
         let stream = reach(addresses).await.map_err(|_| Cause::Connect)?;
         let address = stream.peer_addr().map_err(|_| Cause::Connect)?;
         let connection = match &host.tls {
-            None => speak(stream).await?,
-            Some(name) => speak(self.tls.shake_hands(stream, name.clone(), certificate).await?).await?,
+            None => speak(stream, most).await?,
+            Some(name) => speak(self.tls.shake_hands(stream, name.clone(), certificate).await?, most).await?,
         };
         host.remember(address);
         Ok(connection)
@@ -281,8 +295,11 @@ async fn reach(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
 }
 
 /// Gets HTTP/1.1 going on a stream; nothing is sent yet.
-async fn speak(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Connection, Cause> {
-    let shake = http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(Metered::new(stream)));
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    most: usize,
+) -> Result<Connection, Cause> {
+    let shake = http1::Builder::new().max_buf_size(HEAD).handshake(TokioIo::new(Metered::new(stream, most)));
     let (sender, connection) = shake.await.map_err(|_| Cause::Connect)?;
     // Ends when the sender is dropped or the other side hangs up; its errors reach the sender.
     tokio::spawn(connection);

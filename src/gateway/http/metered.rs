@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::gateway::LARGEST_ANSWER;
 
-/// The most bytes for one request: room for the largest answer in small chunks.
-const MOST: usize = 4 * LARGEST_ANSWER;
+/// The most bytes for one request of a payment: room for the largest answer in small chunks.
+pub const FOR_AN_ANSWER: usize = 4 * LARGEST_ANSWER;
 
 /// The error of a stream that was sent more than that.
 pub const TOO_MUCH: io::ErrorKind = io::ErrorKind::FileTooLarge;
@@ -20,11 +20,13 @@ pub const TOO_MUCH: io::ErrorKind = io::ErrorKind::FileTooLarge;
 pub struct Metered<S> {
     stream: S,
     read: usize,
+    most: usize,
 }
 
 impl<S> Metered<S> {
-    pub fn new(stream: S) -> Self {
-        Self { stream, read: 0 }
+    /// A stream that takes `most` bytes for each request.
+    pub fn new(stream: S, most: usize) -> Self {
+        Self { stream, read: 0, most }
     }
 }
 
@@ -37,7 +39,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let before = into.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, into);
         self.read += into.filled().len() - before;
-        if self.read > MOST { Poll::Ready(Err(TOO_MUCH.into())) } else { outcome }
+        if self.read > self.most { Poll::Ready(Err(TOO_MUCH.into())) } else { outcome }
     }
 }
 

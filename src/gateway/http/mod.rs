@@ -5,6 +5,7 @@
 //! compressed: a client for browsing repeats a POST after a 307, or when a connection seems unused, and needs a request to
 //! open a connection ahead of time. Here one is opened by [`Http::warm`] without a request.
 
+mod download;
 mod exchange;
 mod host;
 mod metered;
@@ -17,6 +18,7 @@ use hyper::body::Bytes;
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 
+pub use self::download::{DownloadError, LARGEST};
 use self::exchange::{Failure, Post};
 use self::host::{Connector, Host};
 pub use self::tls::{Identity, IdentityError, install_ring};

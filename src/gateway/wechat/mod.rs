@@ -1,6 +1,7 @@
 //! WeChat Pay APIv2, payment codes: makes signed requests and believes signed answers. No I/O, no clock, no second try.
 
 mod answer;
+mod bill;
 pub mod errors;
 #[cfg(test)]
 mod facts;
@@ -15,12 +16,14 @@ use std::sync::{Arc, Mutex};
 use zeroize::Zeroizing;
 
 use self::answer::Expected;
+pub use self::bill::{BadBill, Bill, LONGEST_LINE, Whole};
 use self::heard::Heard;
 pub use self::sign::{Secret, SecretError, SignType};
-use super::{Call, Gateway, Order, Outcome, RefundOrder, Request, SecondHost};
+use super::{Call, Download, Gateway, Order, Outcome, RefundOrder, Request, SecondHost};
 use crate::ids::PaymentCode;
 use crate::payment::{Answer, Cause, ReversalAnswer};
 use crate::refund as refunds;
+use crate::time::Day;
 
 /// The merchant, as the configuration's `[wechat]` names it.
 #[derive(Debug)]
@@ -143,13 +146,15 @@ impl Wechat {
         Ok(Request {
             path,
             body,
-            content_type: "text/xml; charset=utf-8",
+            content_type: CONTENT_TYPE,
             client_certificate,
             second_host,
             read: Box::new(move |status, body| read(&expected, status, body)),
         })
     }
 }
+
+const CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 
 /// One of the APIs: what its answers are held against, and what they become.
 struct Kind<E, A> {
@@ -230,6 +235,13 @@ impl Gateway for Wechat {
 
     fn query_refund(&self, refund: &RefundOrder) -> Call<refunds::Answer> {
         refund::query(self, refund).map_or_else(not_sendable, Call::Send)
+    }
+
+    /// Plain text: `tar_type` is left out. Behind a service provider the bill is that of the one shop.
+    fn statement(&self, day: Day) -> Result<Download, Cause> {
+        let date: String = day.to_string().split('-').collect();
+        let body = self.merchant.message(&[("bill_date", &date), ("bill_type", "ALL")])?;
+        Ok(Download { path: "/pay/downloadbill", body, content_type: CONTENT_TYPE })
     }
 }
 

@@ -12,6 +12,8 @@ use anyhow::{Context, bail};
 pub enum Part {
     /// The payment machine and the words.
     Payment,
+    /// The refund machine, and what it stands on.
+    Refund,
     /// The gateway's codec, without the transport.
     Gateway,
     /// The journal.
@@ -21,13 +23,24 @@ pub enum Part {
 }
 
 impl Part {
-    const ALL: [Part; 4] = [Part::Payment, Part::Gateway, Part::Journal, Part::Whole];
+    const ALL: [Part; 5] = [Part::Payment, Part::Refund, Part::Gateway, Part::Journal, Part::Whole];
 
-    /// The smallest part that has a file and the tests that watch it.
-    pub fn of(file: &str) -> Self {
+    /// The smallest part that has a file and the tests that watch it; `test` if a bug names its own.
+    pub fn of(file: &str, test: Option<&[String]>) -> Self {
+        let part = Self::with(file);
+        match test {
+            Some([kind, named, ..]) if kind == "--test" && part.integration_test() != Some(named) => {
+                Part::Whole
+            }
+            _ => part,
+        }
+    }
+
+    fn with(file: &str) -> Self {
         let is = |room: &str| file.strip_prefix("src/").is_some_and(|file| file.starts_with(room));
         match file {
             _ if ["money.rs", "time.rs", "ids.rs", "payment/"].into_iter().any(is) => Part::Payment,
+            _ if is("refund/") => Part::Refund,
             _ if is("gateway/wechat/") => Part::Gateway,
             _ if is("journal/") => Part::Journal,
             _ => Part::Whole,
@@ -38,7 +51,7 @@ impl Part {
     pub fn named(name: &str) -> anyhow::Result<Self> {
         let part = Self::ALL.into_iter().find(|part| part.name() == name);
         part.with_context(|| {
-            format!("part {name:?} is not known, expected payment, gateway, journal or whole")
+            format!("part {name:?} is not known, expected payment, refund, gateway, journal or whole")
         })
     }
 
@@ -46,6 +59,7 @@ impl Part {
     pub fn name(self) -> &'static str {
         match self {
             Part::Payment => "payment",
+            Part::Refund => "refund",
             Part::Gateway => "gateway",
             Part::Journal => "journal",
             Part::Whole => "whole",
@@ -56,6 +70,7 @@ impl Part {
     pub fn tests(self) -> Vec<String> {
         let tests: &[&str] = match self {
             Part::Payment => &["--test", "payment"],
+            Part::Refund => &["--test", "refund"],
             Part::Gateway => &["--lib", "gateway::"],
             Part::Journal => &["--lib", "journal::"],
             Part::Whole => &[],
@@ -67,8 +82,9 @@ impl Part {
     fn rooms(self) -> &'static [&'static str] {
         match self {
             Part::Payment => &["money", "time", "ids", "payment"],
-            Part::Gateway => &["money", "time", "ids", "payment", "gateway"],
-            Part::Journal => &["money", "time", "ids", "payment", "sale", "input", "journal"],
+            Part::Refund => &["money", "time", "ids", "payment", "refund"],
+            Part::Gateway => &["money", "time", "ids", "payment", "refund", "gateway"],
+            Part::Journal => &["money", "time", "ids", "payment", "refund", "sale", "input", "journal"],
             Part::Whole => &[],
         }
     }
@@ -76,6 +92,7 @@ impl Part {
     fn integration_test(self) -> Option<&'static str> {
         match self {
             Part::Payment => Some("payment"),
+            Part::Refund => Some("refund"),
             Part::Journal => Some("journal"),
             Part::Gateway | Part::Whole => None,
         }

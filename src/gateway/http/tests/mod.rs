@@ -1,5 +1,6 @@
 //! The transport against servers that behave and misbehave on real sockets: what was heard, and whether a byte can have left.
 
+mod download;
 mod hostile;
 
 use std::sync::Arc;
