@@ -12,7 +12,7 @@ use crate::money::Amount;
 use crate::payment::cashier::Language;
 use crate::payment::{self, Event, Payment, Policy, SalePhase};
 use crate::printer::Job;
-use crate::refund::{self, Asked};
+use crate::refund::{self, Asked, Refund};
 use crate::sale::{NewSale, ReceiptState, Records, Sale};
 use crate::terminal::codes::RecentCodes;
 use crate::terminal::keeping::Happening;
@@ -248,9 +248,12 @@ impl Desk {
         words::with_unfinished(state, &self.unfinished(), self.setup.language)
     }
 
-    /// Whether any timer runs: the clock may be set right only when none does.
+    /// Whether any timer runs that must not be put off: the clock may be set right only when none does. A refund that was
+    /// taken on can take days, and one that is stuck has no end here: [`clock_set`](Self::clock_set) sets their timers anew.
     pub fn has_waits(&self) -> bool {
-        self.next_tick().is_some()
+        let asking = |refund: &Refund| matches!(refund.phase, refund::Phase::Asking(_));
+        let waits = |sale: &Sale| sale.payment.wake().is_some() || sale.refunds.iter().any(asking);
+        self.sales.values().any(waits) || self.retry_at.is_some() || self.jobs.retry_at().is_some()
     }
 
     /// Work for an idle moment.

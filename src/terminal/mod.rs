@@ -175,6 +175,7 @@ pub async fn run(parts: Parts) -> anyhow::Result<()> {
             if !desk.has_waits() && clock.follow_wall() {
                 tracing::warn!("clock was set: it is {} now", clock.now().rfc3339());
                 *shared_clock.lock().unwrap_or_else(|broken| broken.into_inner()) = clock.clone();
+                desk.clock_set(clock.now());
             }
         }
     }

@@ -102,6 +102,16 @@ impl Desk {
         }
     }
 
+    /// The clock was set while nothing else waited: what is not over is asked about now, and waits by the new time.
+    pub fn clock_set(&mut self, now: Timestamp) {
+        let ids: Vec<SaleId> = self.sales.keys().cloned().collect();
+        for id in ids {
+            for ordinal in self.open_refunds(&id) {
+                self.happens(&id, Happening::Refund(ordinal, Event::Restarted), now);
+            }
+        }
+    }
+
     /// Asks the gateway about each refund of a sale.
     pub(super) fn check_refunds(&mut self, id: &SaleId, now: Timestamp) -> Result<Sale, Refused> {
         let refunds = self.find(id)?.refunds.len();

@@ -158,6 +158,32 @@ fn money_that_goes_back_stays_on_the_list_of_a_sale_that_is_paid() {
     shop.check_rest(&id);
 }
 
+/// It can be on its way for days, or stuck until somebody sees to it: meanwhile a terminal that started in 1970 learns the
+/// date.
+#[test]
+fn a_refund_that_does_not_end_does_not_keep_the_clock_wrong() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut shop = Shop::new(dir.path(), 1);
+    let id = shop.open(1250, "key").expect("a sale");
+    let (code, _) = shop.front.world.new_code(shop.now, Mood::Pay, Offer::default());
+    let code = PaymentCode::parse(&code).expect("a code");
+    shop.give(Input::Scan(Scan::Code("scanner".to_owned(), code)));
+    shop.pass(Duration::from_secs(60));
+    shop.front.weather.add(shop.now, Rule::once(Where::Refund, Fault::RefundChange));
+    shop.ask_refund(&id, 1250, "refund");
+    assert!(shop.desk().has_waits(), "it is being asked for");
+    shop.pass(Duration::from_secs(60));
+    assert_eq!(shop.sale(&id).refunds[0].phase.label(), "stuck");
+    assert!(!shop.desk().has_waits(), "the clock can be set");
+    let day = 24 * 60 * 60 * 1_000;
+    let set = Timestamp(shop.clock().0 - day);
+    shop.desk().take_acts();
+    shop.desk().clock_set(set);
+    let asks = shop.desk().take_acts().iter().any(|act| matches!(act, Act::Refund(..)));
+    let next = shop.desk().next_tick().expect("it is looked at again");
+    assert!(asks && next.since(set) < Duration::from_secs(60), "its timer goes by the new clock: {next:?}");
+}
+
 /// What waits for its turn behind hundreds of others has heard nothing of the line, and tells nothing of it.
 #[test]
 fn only_what_was_heard_of_the_line_is_told_of_it() {
