@@ -36,7 +36,9 @@ impl Shop<'_> {
             let drawn = usize::try_from(self.dice.throw()).unwrap_or(0) % (REFUND_FAULTS.len() + 1);
             let fault = REFUND_FAULTS.get(drawn).copied().unwrap_or(OLD_WORD);
             let times = 1 + u32::try_from(self.dice.throw() % 3).unwrap();
-            let skip = u32::try_from(self.dice.throw() % 3).unwrap();
+            // A refund is seldom asked for more than once or twice, and looked up more often.
+            let looks = if fault.0 == Where::Refundquery { 3 } else { 1 };
+            let skip = u32::try_from(self.dice.throw() % looks).unwrap();
             self.fault(fault, times, skip);
         }
         self.crash_chance = if self.dice.chance(0.15) { 0.1 } else { 0.0 };
