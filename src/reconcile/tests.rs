@@ -239,9 +239,13 @@ fn a_refund_counts_once_the_gateway_has_taken_it_on() {
     let tomorrow = day().end().day();
     let (gateway_number, accepted_at) = ("503".to_owned(), day().end());
     let number = || gateway_number.clone();
-    let accepted = refund::Phase::Accepted { gateway_number: number(), accepted_at, called: false };
+    let accepted =
+        refund::Phase::Accepted { gateway_number: number(), accepted_at, since: accepted_at, called: false };
     assert_eq!(of(accepted), (true, false, tomorrow));
-    assert_eq!(of(refund::Phase::Stuck { gateway_number: number(), accepted_at }), (true, false, tomorrow));
+    assert_eq!(
+        of(refund::Phase::Stuck { gateway_number: number(), accepted_at, since: accepted_at }),
+        (true, false, tomorrow)
+    );
     assert_eq!(
         of(refund::Phase::Returned { gateway_number: number(), accepted_at }),
         (true, false, tomorrow)

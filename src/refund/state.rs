@@ -46,6 +46,8 @@ pub enum Phase {
         gateway_number: String,
         /// When that became known here: the day on which it counts.
         accepted_at: Timestamp,
+        /// When it began to be followed in this life of the process.
+        since: Timestamp,
         /// A person was called, for it takes longer than any bank.
         called: bool,
     },
@@ -55,6 +57,8 @@ pub enum Phase {
         gateway_number: String,
         /// When the gateway was known to have taken it on.
         accepted_at: Timestamp,
+        /// When it began to be followed in this life of the process.
+        since: Timestamp,
     },
     /// With the payer.
     Returned {

@@ -38,14 +38,16 @@ pub struct Step {
 
 /// Answers `event` at `now`, which must not go back between steps, except to a [`Event::Restarted`].
 pub fn step(mut refund: Refund, event: Event, now: Timestamp, policy: &Policy) -> Step {
-    let mut turn = Turn { now, policy, wake: refund.wake, effects: Vec::new() };
+    let mut turn = Turn { now, policy, asked_at: refund.asked_at, wake: refund.wake, effects: Vec::new() };
     let before = discriminant(&refund.phase);
     refund.phase = match refund.phase {
         Phase::Asking(asking) => asking.on(event, &mut turn),
-        Phase::Accepted { gateway_number, accepted_at, called } => {
-            accepted(gateway_number, accepted_at, called, event, &mut turn)
+        Phase::Accepted { gateway_number, accepted_at, since, called } => {
+            accepted(gateway_number, accepted_at, since, called, event, &mut turn)
         }
-        Phase::Stuck { gateway_number, accepted_at } => stuck(gateway_number, accepted_at, event, &mut turn),
+        Phase::Stuck { gateway_number, accepted_at, since } => {
+            stuck(gateway_number, accepted_at, since, event, &mut turn)
+        }
         over @ (Phase::Returned { .. } | Phase::Refused(_) | Phase::Closed { .. }) => {
             settled(over, event, &mut turn)
         }
@@ -57,6 +59,7 @@ pub fn step(mut refund: Refund, event: Event, now: Timestamp, policy: &Policy) -
 struct Turn<'a> {
     now: Timestamp,
     policy: &'a Policy,
+    asked_at: Timestamp,
     wake: Option<Timestamp>,
     effects: Vec<Effect>,
 }
@@ -84,7 +87,7 @@ impl Turn<'_> {
     /// The gateway has taken it on.
     fn accepted(&mut self, gateway_number: String) -> Phase {
         self.wake = Some(self.now + self.policy.query_after);
-        Phase::Accepted { gateway_number, accepted_at: self.now, called: false }
+        Phase::Accepted { gateway_number, accepted_at: self.now, since: self.now, called: false }
     }
 
     /// The end, or what only a person can bring to one; `accepted_at` if it was known before that it was taken on.
@@ -94,8 +97,8 @@ impl Turn<'_> {
             Found::Returned(gateway_number) => Phase::Returned { gateway_number, accepted_at: known_at },
             Found::Stuck(gateway_number) => {
                 self.call_manager();
-                self.pause(known_at);
-                Phase::Stuck { gateway_number, accepted_at: known_at }
+                self.pause(self.now);
+                Phase::Stuck { gateway_number, accepted_at: known_at, since: self.now }
             }
             Found::Closed(gateway_number) => {
                 self.call_manager();
@@ -219,7 +222,8 @@ impl Asking {
 /// [`Phase::Accepted`]: followed until the payer has it.
 fn accepted(
     number: String,
-    accepted_at: Timestamp,
+    mut accepted_at: Timestamp,
+    mut since: Timestamp,
     mut called: bool,
     event: Event,
     turn: &mut Turn,
@@ -234,7 +238,7 @@ fn accepted(
             | Answer::NotFound
             | Answer::Refused(_)
             | Answer::NeverSent(_)
-            | Answer::Unknown(_) => turn.pause(accepted_at),
+            | Answer::Unknown(_) => turn.pause(since),
         },
         Event::Wake => {
             if !called && turn.now >= accepted_at + BANK_TAKES {
@@ -244,13 +248,23 @@ fn accepted(
             turn.ask(Effect::Query);
         }
         Event::Check => turn.effects.push(Effect::Query),
-        Event::Restarted => turn.ask(Effect::Query),
+        Event::Restarted => {
+            // A clock that stood at 1970 then is right now, or the other way round.
+            (since, accepted_at) = (turn.now, accepted_at.max(turn.asked_at));
+            turn.ask(Effect::Query);
+        }
     }
-    Phase::Accepted { gateway_number: number, accepted_at, called }
+    Phase::Accepted { gateway_number: number, accepted_at, since, called }
 }
 
 /// [`Phase::Stuck`]: a person sees to it on the platform, and then the gateway says how it ended.
-fn stuck(number: String, accepted_at: Timestamp, event: Event, turn: &mut Turn) -> Phase {
+fn stuck(
+    number: String,
+    accepted_at: Timestamp,
+    mut since: Timestamp,
+    event: Event,
+    turn: &mut Turn,
+) -> Phase {
     match event {
         Event::Answered(_, answer) => match answer {
             Answer::Returned(number) => return turn.found(Found::Returned(number), Some(accepted_at)),
@@ -260,17 +274,18 @@ fn stuck(number: String, accepted_at: Timestamp, event: Event, turn: &mut Turn) 
             | Answer::NotFound
             | Answer::Refused(_)
             | Answer::NeverSent(_)
-            | Answer::Unknown(_) => turn.pause(accepted_at),
+            | Answer::Unknown(_) => turn.pause(since),
         },
         Event::Wake => turn.ask(Effect::Query),
         Event::Check => turn.effects.push(Effect::Query),
         Event::Restarted => {
+            since = turn.now;
             // The life before may have ended before anybody heard its call.
             turn.call_manager();
             turn.ask(Effect::Query);
         }
     }
-    Phase::Stuck { gateway_number: number, accepted_at }
+    Phase::Stuck { gateway_number: number, accepted_at, since }
 }
 
 /// What is over, and still listens: money that goes out after all is on record, and a person is told.

@@ -38,7 +38,12 @@ fn situations() -> Vec<(&'static str, Phase, u64, Option<u64>)> {
     let lost = Asking { left_at: Some(seconds(5)), ..asking.clone() };
     let refused = Asking { left_at: Some(seconds(2)), refused: Some(refusal()), ..asking.clone() };
     let asked_late = Asking { asked_late: true, ..refused.clone() };
-    let accepted = |called| Phase::Accepted { gateway_number: number(), accepted_at: seconds(1), called };
+    let accepted = |called| Phase::Accepted {
+        gateway_number: number(),
+        accepted_at: seconds(1),
+        since: seconds(1),
+        called,
+    };
     let day = 24 * 60 * 60;
     vec![
         ("asking, under way", Phase::Asking(under_way.clone()), 1, Some(30)),
@@ -50,9 +55,15 @@ fn situations() -> Vec<(&'static str, Phase, u64, Option<u64>)> {
         ("asking, refused, none can any more", Phase::Asking(refused), 67, Some(67)),
         ("asking, refused, asked then", Phase::Asking(asked_late), 68, Some(97)),
         ("accepted", accepted(false), 6, Some(6)),
+        ("accepted, for nearly twelve days", accepted(false), 12 * day, Some(12 * day)),
         ("accepted, for twelve days", accepted(false), 12 * day + 1, Some(12 * day + 1)),
         ("accepted, a person was called", accepted(true), 13 * day, Some(13 * day)),
-        ("stuck", Phase::Stuck { gateway_number: number(), accepted_at: seconds(1) }, 60, Some(60)),
+        (
+            "stuck",
+            Phase::Stuck { gateway_number: number(), accepted_at: seconds(1), since: seconds(1) },
+            60,
+            Some(60),
+        ),
         ("returned", Phase::Returned { gateway_number: number(), accepted_at: seconds(1) }, 60, None),
         ("refused", Phase::Refused(refusal()), 100, None),
         ("closed", Phase::Closed { gateway_number: number() }, 60, None),
@@ -114,6 +125,15 @@ fn every_phase_answers_every_event_as_the_table_says() {
             assert_eq!(after.is_open(), after.wake.is_some(), "{name}, {what}: what is open has a timer");
             assert_eq!((&after.number, after.amount), (&before.number, before.amount), "{name}, {what}");
             assert_eq!(stepped.durable, after.phase.label() != before.phase.label(), "{name}, {what}");
+            let (label, asked) = (after.phase.label(), ["accepted", "stuck", "returned"]);
+            assert_eq!(after.accepted_at().is_some(), asked.contains(&label), "{name}, {what}");
+            assert!(
+                after.accepted_at().is_none_or(|at| (seconds(1)..=seconds(now)).contains(&at)),
+                "{name}, {what}"
+            );
+            assert_eq!(after.is_given(), asked.contains(&label) || label == "asking", "{name}, {what}");
+            let known = asked.contains(&label) || label == "closed";
+            assert_eq!(after.phase.gateway_number(), known.then_some("50000"), "{name}, {what}");
             let asks = stepped.effects.contains(&Effect::Ask);
             let is_refused = matches!(&before.phase, Phase::Asking(asking) if asking.refused.is_some());
             assert!(

@@ -173,12 +173,17 @@ async fn a_refund_reads_as_the_contract_says_in_every_phase() {
     assert_eq!(asked["refunds"], json!([asking]));
     for (phase, shown, refundable) in [
         (
-            Phase::Accepted { gateway_number: gateway_number.clone(), accepted_at, called: false },
+            Phase::Accepted {
+                gateway_number: gateway_number.clone(),
+                accepted_at,
+                since: accepted_at,
+                called: false,
+            },
             taken("退款 5.00 元已受理，将原路退回；银行卡约需 1 至 3 个工作日", "accepted"),
             750,
         ),
         (
-            Phase::Stuck { gateway_number: gateway_number.clone(), accepted_at },
+            Phase::Stuck { gateway_number: gateway_number.clone(), accepted_at, since: accepted_at },
             taken("退款 5.00 元无法退回原银行卡，请店长到微信商户平台处理", "stuck"),
             750,
         ),
@@ -223,7 +228,7 @@ async fn goods_whose_whole_price_goes_back_are_not_handed_over() {
         (&json!("taken"), &json!(0), &json!("paid"))
     );
     moves(&till, &id, |refund| {
-        refund.phase = Phase::Stuck { gateway_number: number(), accepted_at: NOW };
+        refund.phase = Phase::Stuck { gateway_number: number(), accepted_at: NOW, since: NOW };
     });
     let stuck = till.get(&format!("/v1/payments/{id}")).await.json();
     assert_eq!((told(&stuck).1, told(&stuck).2), (json!("call_manager"), json!(false)));
@@ -247,7 +252,8 @@ async fn a_refund_that_is_waited_for_is_answered_when_it_has_moved_on() {
     let accepted = async {
         notices.recv().await.unwrap();
         moves(&till, &id, |refund| {
-            refund.phase = Phase::Accepted { gateway_number: number(), accepted_at: NOW, called: false };
+            refund.phase =
+                Phase::Accepted { gateway_number: number(), accepted_at: NOW, since: NOW, called: false };
         });
     };
     let (answer, ()) = tokio::join!(asked, accepted);

@@ -30,16 +30,18 @@ impl Writer {
                 self.maybe(*left_at, Self::time);
                 self.maybe(refused.as_ref(), Self::refusal);
             }
-            Phase::Accepted { gateway_number, accepted_at, called } => {
+            Phase::Accepted { gateway_number, accepted_at, since, called } => {
                 self.byte(2);
                 self.text(gateway_number);
                 self.time(*accepted_at);
+                self.time(*since);
                 self.byte((*called).into());
             }
-            Phase::Stuck { gateway_number, accepted_at } => {
+            Phase::Stuck { gateway_number, accepted_at, since } => {
                 self.byte(3);
                 self.text(gateway_number);
                 self.time(*accepted_at);
+                self.time(*since);
             }
             Phase::Returned { gateway_number, accepted_at } => {
                 self.byte(4);
@@ -81,9 +83,14 @@ impl Reader<'_> {
                 2 => Phase::Accepted {
                     gateway_number: self.text()?,
                     accepted_at: self.time()?,
+                    since: self.time()?,
                     called: self.flag()?,
                 },
-                3 => Phase::Stuck { gateway_number: self.text()?, accepted_at: self.time()? },
+                3 => Phase::Stuck {
+                    gateway_number: self.text()?,
+                    accepted_at: self.time()?,
+                    since: self.time()?,
+                },
                 4 => Phase::Returned { gateway_number: self.text()?, accepted_at: self.time()? },
                 5 => Phase::Refused(self.refusal()?),
                 6 => Phase::Closed { gateway_number: self.text()? },

@@ -119,11 +119,12 @@ fn refund() -> impl Strategy<Value = Refund> {
     let taken_on = || ("[!-~]{1,32}", time());
     let phase = prop_oneof![
         asking.prop_map(refund::Phase::Asking),
-        (taken_on(), any::<bool>()).prop_map(|((gateway_number, accepted_at), called)| {
-            refund::Phase::Accepted { gateway_number, accepted_at, called }
+        (taken_on(), time(), any::<bool>()).prop_map(|((gateway_number, accepted_at), since, called)| {
+            refund::Phase::Accepted { gateway_number, accepted_at, since, called }
         }),
-        taken_on()
-            .prop_map(|(gateway_number, accepted_at)| refund::Phase::Stuck { gateway_number, accepted_at }),
+        (taken_on(), time()).prop_map(|((gateway_number, accepted_at), since)| {
+            refund::Phase::Stuck { gateway_number, accepted_at, since }
+        }),
         taken_on().prop_map(|(gateway_number, accepted_at)| refund::Phase::Returned {
             gateway_number,
             accepted_at

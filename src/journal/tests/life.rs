@@ -170,7 +170,8 @@ fn a_refund_is_owed_until_it_is_over_and_counts_on_the_day_that_it_was_taken_on(
     let (number, accepted_at) = ("5000".to_owned(), shop.now);
     for refund in &mut sale.refunds {
         let gateway_number = number.clone();
-        refund.phase = crate::refund::Phase::Accepted { gateway_number, accepted_at, called: false };
+        refund.phase =
+            crate::refund::Phase::Accepted { gateway_number, accepted_at, since: accepted_at, called: false };
     }
     shop.append(&mut journal, &mut sale, "accepted", None, Durability::PowerCut);
     assert_eq!((refunds(&journal, sold), refunds(&journal, shop.now.day())), ((1000, 0, 0), (0, 2, 500)));
