@@ -1,6 +1,6 @@
 //! A sale as it is kept and shown: the payment and what the shop adds to it; and how others may read what was kept.
 
-use crate::ids::{OrderNumber, SaleId};
+use crate::ids::{OrderNumber, RefundNumber, SaleId};
 use crate::money::Amount;
 use crate::payment::cashier::{self, Language, Next, Told};
 use crate::payment::{Money, Payment, Policy, SalePhase};
@@ -289,15 +289,20 @@ pub trait Records: Send + Sync {
     fn totals(&self, day: Day) -> Result<Totals, RecordsError>;
 }
 
-/// A sale's id from what people type: the id itself or one of its order numbers.
+/// A sale from what people type: its id, one of its order numbers or one of its refund numbers.
 pub fn id_from_text(text: &str, records: &dyn Records) -> Result<Option<Sale>, RecordsError> {
     if let Ok(id) = text.parse::<SaleId>()
         && let Some(sale) = records.sale(&id)?
     {
         return Ok(Some(sale));
     }
-    match text.parse::<OrderNumber>() {
-        Ok(order) => records.sale(&order.split().0),
+    if let Ok(order) = text.parse::<OrderNumber>()
+        && let Some(sale) = records.sale(&order.split().0)?
+    {
+        return Ok(Some(sale));
+    }
+    match text.parse::<RefundNumber>() {
+        Ok(refund) => records.sale(&refund.split().0),
         Err(_) => Ok(None),
     }
 }

@@ -257,7 +257,7 @@ impl Api {
     }
 }
 
-/// The `{id}` of a path: a payment's id or one of its order numbers.
+/// The `{id}` of a path: a payment's id, or one of its order or refund numbers.
 pub(crate) struct Id(String);
 
 impl<S: Sync + Send> FromRequestParts<S> for Id {

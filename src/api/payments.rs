@@ -206,11 +206,11 @@ pub(crate) async fn list(State(api): State<Api>, uri: Uri) -> Result<Json<Listin
     }
 }
 
-/// A payment, by its id or one of its order numbers.
+/// A payment, by its id or one of its order or refund numbers.
 #[utoipa::path(
     get, path = "/v1/payments/{id}", tag = "payments", operation_id = "show_payment",
     params(
-        ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
+        ("id" = String, Path, description = "The payment's id, or one of its order or refund numbers"),
         ("wait" = Option<u32>, Query, description = "Answer when the payment is final, or after this many seconds (at most 120; after one when 64 wait already)"),
         ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
@@ -233,7 +233,7 @@ pub(crate) async fn show(State(api): State<Api>, id: Id, uri: Uri) -> Result<Jso
 #[utoipa::path(
     get, path = "/v1/payments/{id}/life", tag = "payments", operation_id = "payment_life",
     params(
-        ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
+        ("id" = String, Path, description = "The payment's id, or one of its order or refund numbers"),
         ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentences: zh-CN or en"),
     ),
     responses(
@@ -256,7 +256,7 @@ pub(crate) async fn life(
 #[utoipa::path(
     post, path = "/v1/payments/{id}/cancel", tag = "payments", operation_id = "cancel_payment",
     params(
-        ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
+        ("id" = String, Path, description = "The payment's id, or one of its order or refund numbers"),
         ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     responses(
@@ -278,7 +278,7 @@ pub(crate) async fn cancel(
 #[utoipa::path(
     post, path = "/v1/payments/{id}/check", tag = "payments", operation_id = "check_payment",
     params(
-        ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
+        ("id" = String, Path, description = "The payment's id, or one of its order or refund numbers"),
         ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     responses(

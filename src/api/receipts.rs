@@ -21,7 +21,7 @@ use crate::time::Day;
 #[utoipa::path(
     post, path = "/v1/payments/{id}/receipts", tag = "receipts", operation_id = "reprint",
     params(
-        ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
+        ("id" = String, Path, description = "The payment's id, or one of its order or refund numbers"),
         ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the cashier's sentence: zh-CN or en"),
     ),
     responses(
@@ -42,7 +42,7 @@ pub(crate) async fn reprint(
 /// The receipt as the paper shows it, as text.
 #[utoipa::path(
     get, path = "/v1/payments/{id}/receipt.txt", tag = "receipts", operation_id = "receipt_text",
-    params(("id" = String, Path, description = "The payment's id, or one of its order numbers")),
+    params(("id" = String, Path, description = "The payment's id, or one of its order or refund numbers")),
     responses(
         (status = 200, description = "The receipt", body = String, content_type = "text/plain; charset=utf-8"),
         (status = 404, description = "never_seen, no_receipt: it is not paid", body = Problem, content_type = "application/problem+json"),
@@ -56,7 +56,7 @@ pub(crate) async fn text(State(api): State<Api>, id: Id) -> Result<Response, Fai
 /// The receipt as the paper shows it, as a picture.
 #[utoipa::path(
     get, path = "/v1/payments/{id}/receipt.png", tag = "receipts", operation_id = "receipt_picture",
-    params(("id" = String, Path, description = "The payment's id, or one of its order numbers")),
+    params(("id" = String, Path, description = "The payment's id, or one of its order or refund numbers")),
     responses(
         (status = 200, description = "The receipt", body = Vec<u8>, content_type = "image/png"),
         (status = 404, description = "never_seen, no_receipt: it is not paid", body = Problem, content_type = "application/problem+json"),

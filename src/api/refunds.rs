@@ -46,7 +46,7 @@ impl Read for NewRefund {
 #[utoipa::path(
     post, path = "/v1/payments/{id}/refunds", tag = "refunds", operation_id = "refund_payment",
     params(
-        ("id" = String, Path, description = "The payment's id, or one of its order numbers"),
+        ("id" = String, Path, description = "The payment's id, or one of its order or refund numbers"),
         ("Idempotency-Key" = String, Header, min_length = 1, max_length = 255, pattern = "^[ -~]*$", description = "1 to 255 printable ASCII characters, fresh for each refund, kept for its repeats"),
         ("wait" = Option<u32>, Query, description = "Answer when the gateway has taken the refund on or refused it, or after this many seconds (at most 120; after one when 64 wait already)"),
         ("lang" = Option<crate::api::view::LangName>, Query, description = "Language of the sentences: zh-CN or en"),

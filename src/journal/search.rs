@@ -5,6 +5,7 @@ use rusqlite::types::Value;
 
 use super::fault::Fault;
 use super::rows::{self, Found, day_number, phase_tag};
+use crate::ids::{RefundNumber, SaleId};
 use crate::sale::{Filter, Page};
 
 /// The most sales that a page holds.
@@ -27,12 +28,16 @@ pub fn page(conn: &Connection, filter: &Filter) -> Result<Page, Fault> {
     scan(conn, filter, limit)
 }
 
-/// The numbers of all sales whose id, reference or gateway's number begins with `text`, if they are few but some.
+/// The numbers of all sales whose id, reference or gateway's number begins with `text`, or of whose numbers it is one, if
+/// they are few but some.
 fn few(conn: &Connection, text: &str) -> Result<Option<Vec<i64>>, Fault> {
     // An order number is a sale's id and two digits.
     let sale = text.get(..text.len().saturating_sub(2)).filter(|id| id.len() >= 16).unwrap_or(text);
+    let refunded = text.parse::<RefundNumber>().map(|number| number.split().0);
+    let refunded = refunded.as_ref().map_or(text, SaleId::as_str);
     let mut numbers = Vec::new();
-    for (column, from) in [("id", text), ("reference", text), ("number", text), ("id", sale)] {
+    let places = [("id", text), ("reference", text), ("number", text), ("id", sale), ("id", refunded)];
+    for (column, from) in places {
         let exact = column == "id" && from.len() < text.len();
         let sql = match exact {
             true => format!("SELECT n FROM sale WHERE {column} = ?1 AND ?2 <> '' LIMIT ?3"),
@@ -158,6 +163,7 @@ mod tests {
         let found = |text| few(&conn, text).unwrap();
         assert_eq!(found("T01261128000001AAAAAA"), Some(vec![1]));
         assert_eq!(found("T01261128000001AAAAAA02"), Some(vec![1]), "the name and two digits");
+        assert_eq!(found("T01261128000003AAAAAAR01X7K"), Some(vec![3]), "a refund's number");
         assert_eq!(found("T01261128000001AAAAA"), Some(vec![1]), "not all that share all but two characters");
         assert_eq!(found("T01261128000001A"), Some(vec![2, 1]));
         assert_eq!(found("T012611280000"), Some(vec![3, 2, 1]));

@@ -98,6 +98,8 @@ fn a_refund_is_made_once_and_never_of_more_than_was_paid() {
     let shown = until_returned(&rig, &id, 2);
     assert_eq!((&shown["phase"], &shown["money"]), (&json!("paid"), &json!("returned")));
     assert_eq!(shown["cashier"]["hand_over_goods"], false, "{shown}");
+    let number = shown["refunds"][1]["refund_no"].as_str().unwrap();
+    assert_eq!(rig.json(&["show", number])["id"], *id, "found by its refund's number");
     assert_eq!(taken(&rig), 0);
     let report = rig.json(&["report"]);
     assert_eq!(
