@@ -19,7 +19,7 @@ pub fn holds(mut data: &[u8]) {
 
     assert_eq!(whole.rows, rows.len() as u64, "it says how many lines it has");
     let text = std::str::from_utf8(data).expect("a bill is text");
-    let mut last = text.lines().rev().filter(|line| !line.is_empty());
+    let mut last = text.lines().rev().filter(|line| !line.trim_end_matches('\r').is_empty());
     let said = last.next().and_then(|line| line.strip_prefix('`')?.split(",`").next());
     assert_eq!(said.and_then(|count| count.parse().ok()), Some(whole.rows), "and so does its last line");
     let amounts = rows.iter().map(|row| match row.kind {
