@@ -1,6 +1,7 @@
 //! A gateway behind TLS that is honest to every order but one: to that one it does a deed.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,7 @@ pub type Line = TlsStream<TcpStream>;
 /// One call as it arrived, and when its connection or its answer was over.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    number: u64,
     pub api: Api,
     pub order: String,
     pub at: Instant,
@@ -42,6 +44,7 @@ struct State {
     /// The order that the deed is done to: the first unknown one after the deed was set.
     victim: Mutex<Option<String>>,
     old: Mutex<HashMap<Api, Vec<u8>>>,
+    calls: AtomicU64,
     seen: watch::Sender<Vec<Seen>>,
 }
 
@@ -85,6 +88,7 @@ impl Gateway {
             deed: Mutex::default(),
             victim: Mutex::default(),
             old: Mutex::default(),
+            calls: AtomicU64::new(0),
             seen: watch::channel(Vec::new()).0,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -112,8 +116,10 @@ impl Gateway {
         self.state.front.lock().unwrap().world.new_code(now(), mood, offer).0
     }
 
-    /// Does this deed to the next order that is not known yet.
+    /// Does this deed to the next order that is not known yet. Calls that are over are forgotten, or ten thousand rounds
+    /// would look through those of all the rounds before.
     pub fn threaten(&self, deed: Deed) {
+        self.state.seen.send_modify(|seen| seen.retain(|call| call.over.is_none()));
         *self.state.victim.lock().unwrap() = None;
         *self.state.deed.lock().unwrap() = Some(deed);
     }
@@ -142,11 +148,9 @@ impl State {
             let fields = wire::read(&body).unwrap_or_default();
             let order = fields.get("out_trade_no").cloned().unwrap_or_default();
             let deed = self.deed_to(api, &order);
-            let mut place = 0;
-            self.seen.send_modify(|seen| {
-                place = seen.len();
-                seen.push(Seen { api, order, at: Instant::now(), over: None });
-            });
+            let number = self.calls.fetch_add(1, Ordering::Relaxed);
+            self.seen
+                .send_modify(|seen| seen.push(Seen { number, api, order, at: Instant::now(), over: None }));
             let goes_on = match deed {
                 None => {
                     let answer = self.honest(api, &body);
@@ -159,7 +163,11 @@ impl State {
                     deed.done_to(&mut line, &Lie { api, request: &fields, old: &old }).await
                 }
             };
-            self.seen.send_modify(|seen| seen[place].over = Some(Instant::now()));
+            self.seen.send_modify(|seen| {
+                if let Some(call) = seen.iter_mut().find(|call| call.number == number) {
+                    call.over = Some(Instant::now());
+                }
+            });
             if !goes_on {
                 return;
             }

@@ -115,7 +115,8 @@ impl Shop {
             .env("STATE_DIRECTORY", path("state"))
             .env("RUNTIME_DIRECTORY", path("run"))
             .env("NOTIFY_SOCKET", path("notify"))
-            .env("MICROPAYD_LOG", "trace")
+            // A long run writes a hundred thousand sales; what trace tells of secrets the ordinary one looks at.
+            .env("MICROPAYD_LOG", if std::env::var_os("HOSTILE_ROUNDS").is_some() { "info" } else { "trace" })
             .stdin(Stdio::null())
             .stderr(log);
         if let Some(user) = user {
@@ -198,13 +199,11 @@ impl Shop {
     pub async fn follow(&self, id: &str, within: Duration) -> Value {
         let began = tokio::time::Instant::now();
         loop {
-            let sale = self.ask("GET", &format!("/v1/payments/{id}"), None).await.json();
+            let sale = self.ask("GET", &format!("/v1/payments/{id}?wait=1"), None).await.json();
             let phase = sale["phase"].as_str().unwrap();
             if matches!(phase, "paid" | "declined" | "reversed" | "cancelled") || began.elapsed() > within {
                 return sale;
             }
-            // A look at a page, as a cashier's program looks.
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 }
