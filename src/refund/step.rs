@@ -73,10 +73,8 @@ impl Turn<'_> {
 
     /// Asks later; the seldomer the longer it has gone on since `since`.
     fn pause(&mut self, since: Timestamp) {
-        let pause = self
-            .now
-            .since(since)
-            .clamp(self.policy.reverse_every, self.policy.reverse_every_max.max(self.policy.reverse_every));
+        // Not `clamp`: a shop may set the first pause above the longest.
+        let pause = self.now.since(since).min(self.policy.reverse_every_max).max(self.policy.reverse_every);
         self.wake = Some(self.now + pause);
     }
 
@@ -187,12 +185,14 @@ impl Asking {
 
     /// A query found nothing, or was not answered.
     fn not_found(&mut self, answer: Answer, turn: &mut Turn) {
-        match (answer, &self.refused) {
-            (_, _) if self.under_way => {}
+        if self.under_way {
+            // Its answer says more.
+        } else if answer == Answer::NotFound && self.refused.is_none() {
             // Asked again under its number: whatever arrives, the gateway does it once.
-            (Answer::NotFound, None) => self.ask_again(turn),
+            self.ask_again(turn);
+        } else {
             // What was asked earlier proves nothing; the timer asks when it does.
-            (_, Some(_)) | (_, None) => turn.pause(self.since),
+            turn.pause(self.since);
         }
     }
 
@@ -290,24 +290,31 @@ fn stuck(
 
 /// What is over, and still listens: money that goes out after all is on record, and a person is told.
 fn settled(phase: Phase, event: Event, turn: &mut Turn) -> Phase {
-    let answer = match event {
-        Event::Answered(_, answer) => answer,
-        Event::Check => {
-            turn.effects.push(Effect::Query);
-            return phase;
-        }
-        Event::Wake | Event::Restarted => return phase,
-    };
-    match (phase, answer) {
-        (Phase::Refused(_) | Phase::Closed { .. }, Answer::Returned(number)) => {
-            turn.call_manager();
-            turn.found(Found::Returned(number), None)
-        }
-        (Phase::Refused(_), Answer::Accepted(number)) => {
-            turn.call_manager();
-            turn.accepted(number)
-        }
-        (Phase::Refused(_), Answer::Stuck(number)) => turn.found(Found::Stuck(number), None),
-        (phase, _) => phase,
+    let (was_refused, is_with_us) =
+        (matches!(phase, Phase::Refused(_)), matches!(phase, Phase::Refused(_) | Phase::Closed { .. }));
+    match event {
+        Event::Answered(_, answer) => match answer {
+            Answer::Returned(number) if is_with_us => {
+                turn.call_manager();
+                return turn.found(Found::Returned(number), None);
+            }
+            // Of one that was closed this is from before.
+            Answer::Accepted(number) if was_refused => {
+                turn.call_manager();
+                return turn.accepted(number);
+            }
+            Answer::Stuck(number) if was_refused => return turn.found(Found::Stuck(number), None),
+            Answer::Returned(_)
+            | Answer::Accepted(_)
+            | Answer::Stuck(_)
+            | Answer::Closed(_)
+            | Answer::NotFound
+            | Answer::Refused(_)
+            | Answer::NeverSent(_)
+            | Answer::Unknown(_) => {}
+        },
+        Event::Check => turn.effects.push(Effect::Query),
+        Event::Wake | Event::Restarted => {}
     }
+    phase
 }
