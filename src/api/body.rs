@@ -180,6 +180,17 @@ impl Fields {
         }
     }
 
+    /// The same, where the gateway counts bytes of UTF-8.
+    pub fn text_of_bytes(&mut self, name: &'static str, longest: usize) -> Result<Option<String>, Failure> {
+        let text = self.text(name, longest)?;
+        match text.as_ref().map_or(0, String::len) {
+            bytes if bytes > longest => {
+                Err(invalid(name, &format!("at most {longest} bytes of UTF-8"), &bytes.to_string()))
+            }
+            _ => Ok(text),
+        }
+    }
+
     /// A text that is wiped when dropped and is never quoted.
     pub fn secret(&mut self, name: &'static str) -> Result<Option<Zeroizing<String>>, Failure> {
         match self.take(name) {

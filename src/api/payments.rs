@@ -10,7 +10,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use crate::api::body::{Fields, NoBody, Read, Strict, invalid};
+use crate::api::body::{Fields, NoBody, Read, Strict};
 use crate::api::problem::{self, Failure, Problem};
 use crate::api::view::{Found, Life, Listing, Payment, Payments, Step};
 use crate::api::{Api, Id, Lang};
@@ -50,11 +50,7 @@ pub(crate) struct NewPayment {
 
 impl Read for NewPayment {
     fn read(fields: &mut Fields) -> Result<Self, Failure> {
-        let subject = fields.text("subject", SUBJECT_BYTES_MAX)?;
-        if let Some(bytes) = subject.as_ref().map(String::len).filter(|bytes| *bytes > SUBJECT_BYTES_MAX) {
-            let expected = format!("at most {SUBJECT_BYTES_MAX} bytes of UTF-8");
-            return Err(invalid("subject", &expected, &bytes.to_string()));
-        }
+        let subject = fields.text_of_bytes("subject", SUBJECT_BYTES_MAX)?;
         Ok(Self {
             amount: fields.amount("amount")?,
             reference: fields.text("reference", 64)?,

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::ToSchema;
 
-use crate::api::body::{Fields, Read, Strict, invalid};
+use crate::api::body::{Fields, Read, Strict};
 use crate::api::payments::{idempotency_key, wait};
 use crate::api::problem::{Failure, Problem};
 use crate::api::view::{Refund, Refunded};
@@ -33,11 +33,7 @@ pub(crate) struct NewRefund {
 
 impl Read for NewRefund {
     fn read(fields: &mut Fields) -> Result<Self, Failure> {
-        let reason = fields.text("reason", REASON_BYTES_MAX)?;
-        if let Some(bytes) = reason.as_ref().map(String::len).filter(|bytes| *bytes > REASON_BYTES_MAX) {
-            let expected = format!("at most {REASON_BYTES_MAX} bytes of UTF-8");
-            return Err(invalid("reason", &expected, &bytes.to_string()));
-        }
+        let reason = fields.text_of_bytes("reason", REASON_BYTES_MAX)?;
         Ok(Self { amount: fields.amount("amount")?, reason })
     }
 }
