@@ -64,6 +64,11 @@ impl Desk {
         let Some(ordinal) = u8::try_from(sale.refunds.len() + 1).ok().filter(|n| *n <= REFUNDS_MAX) else {
             return Err(Refused::NotNow(words::too_many_refunds(self.setup.language).to_owned()));
         };
+        // The space set aside is for what was begun.
+        if let Err(error) = self.journal.room_for_sales() {
+            self.journal_failed(&error, now);
+            return Err(failed(error));
+        }
         let random =
             getrandom::u32().map_err(|error| Refused::JournalFailed(format!("no randomness: {error}")))?;
         let number = sale.id.refund(ordinal, random);

@@ -242,6 +242,12 @@ fn a_disk_that_becomes_full_refuses_sales_concludes_what_was_begun_and_recovers(
                 let paid = shop.stage.charged() > 0;
                 shop.ensure(paid == (phase == SalePhase::Paid), || format!("charged: {paid}, {phase:?}"));
                 shop.until_told(&id, |told| told["receipt"]["state"] != "sending").await;
+                if paid {
+                    let refund = shop.refund(&id, 0, 1).await;
+                    shop.ensure(refund == Some(503), || {
+                        format!("a refund is begun on a full disk: {refund:?}")
+                    });
+                }
                 refuses(&mut shop).await;
             }
             shop.stage.paper.set_slow(false);
