@@ -97,7 +97,7 @@ impl Gateway {
         let serving = state.clone();
         tokio::spawn(async move {
             loop {
-                let Ok((stream, _)) = listener.accept().await else { return };
+                let (stream, _) = listener.accept().await.expect("a connection: `ulimit -n` may be too low");
                 let (acceptor, state) = (acceptor.clone(), serving.clone());
                 tokio::spawn(async move {
                     if let Ok(line) = acceptor.accept(stream).await {
