@@ -33,7 +33,7 @@ pub fn query_after() -> Duration {
     deadline() / 20
 }
 
-/// Each shop has a loopback address of its own.
+/// Each shop has a loopback address of its own, also beside another run of these tests.
 static SHOPS: AtomicU32 = AtomicU32::new(2);
 
 /// A daemon that ends with the test.
@@ -73,8 +73,8 @@ impl Shop {
     pub async fn open_with(gateway: &Gateway, more: &str, user: Option<u32>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let n = SHOPS.fetch_add(1, Ordering::Relaxed);
-        let [_, _, high, low] = n.to_be_bytes();
-        let address = SocketAddr::from(([127, 88, high, low], 7780));
+        let ([_, _, high, low], run) = (n.to_be_bytes(), 96 + (std::process::id() % 128) as u8);
+        let address = SocketAddr::from(([127, run, high, low], 7780));
         let path = |name: &str| dir.path().join(name);
         std::fs::create_dir(path("run")).unwrap();
         for (name, text) in [
