@@ -33,7 +33,7 @@ pub fn query_after() -> Duration {
     deadline() / 20
 }
 
-/// Each shop has a loopback address of its own, also beside another run of these tests.
+/// Each shop has a loopback address of its own, and each run of these tests most likely a network, above the other tests'.
 static SHOPS: AtomicU32 = AtomicU32::new(2);
 
 /// A daemon that ends with the test.
