@@ -54,7 +54,7 @@ impl Restore {
         }
         let with_log = memory.is_some();
         let memory = memory.unwrap_or_default();
-        let restored = journal::restore(&settings, &memory.sales)?;
+        let restored = journal::restore(&settings, &memory.told)?;
         if context.json {
             print_json(&serde_json::json!({
                 "restored": true,
@@ -67,6 +67,8 @@ impl Restore {
                 "from_log": {
                     "paid": restored.recalled.paid,
                     "to_be_asked": restored.recalled.asked,
+                    "refunds": restored.recalled.refunds,
+                    "refunds_left_out": restored.recalled.refunds_left_out,
                     "without_beginning": memory.without_beginning,
                 },
             }))?;
@@ -104,9 +106,16 @@ fn text(restored: &Restored, log: Option<usize>) -> String {
     );
     if let Some(without_beginning) = log {
         out.push_str(&format!(
-            "put back from the log: {} paid sales, and {} about which the gateway is asked\n",
-            recalled.paid, recalled.asked
+            "put back from the log: {} paid sales, {} about which the gateway is asked, and {} refunds\n",
+            recalled.paid, recalled.asked, recalled.refunds
         ));
+        if recalled.refunds_left_out > 0 {
+            out.push_str(&format!(
+                "the log names {} more refunds, of sales that are not here or not recorded as paid\n\
+                 help: look for them in the bill: `micropayd reconcile`\n",
+                recalled.refunds_left_out
+            ));
+        }
         if without_beginning > 0 {
             out.push_str(&format!(
                 "the log names {without_beginning} more sales that began before it does\n\
@@ -144,7 +153,7 @@ mod tests {
             newest,
             seen,
             witnessed,
-            recalled: Recalled { paid: 7, asked: 2 },
+            recalled: Recalled { paid: 7, asked: 2, refunds: 3, refunds_left_out: 4 },
         };
         assert!(!text(&restored(52, 52, true), None).contains("help: "));
         let some = text(&restored(29, 52, true), None);
@@ -156,7 +165,12 @@ mod tests {
         assert!(blind.contains("nobody can tell") && blind.contains("help: "), "{blind}");
         assert!(blind.contains("restore --log -"), "{blind}");
         let told = text(&restored(29, 52, true), Some(3));
-        assert!(told.contains("7 paid sales, and 2 about which"), "{told}");
+        assert!(
+            told.contains(
+                "7 paid sales, 2 about which the gateway is asked, and 3 refunds\nthe log names 4 more"
+            ),
+            "{told}"
+        );
         assert!(told.contains("names 3 more") && !told.contains("restore --log -"), "{told}");
     }
 }

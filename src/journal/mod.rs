@@ -53,7 +53,7 @@ mod witness;
 mod writer;
 
 pub use audit::{Verified, verify_all};
-pub use recall::{Recalled, Remembered};
+pub use recall::{Recalled, Remembered, RememberedRefund, RememberedSale};
 pub use records::{read_only, refund_key};
 pub use reserve::Room;
 pub use restore::{Restored, restore};

@@ -1,5 +1,5 @@
-//! Sales that a rebuilt journal has lost and the daemon's log remembers: put back, so that the gateway is asked about each
-//! of their order numbers. Never makes an outcome: one that was recorded is taken as recorded, all else is asked.
+//! Sales and refunds that a rebuilt journal has lost and the daemon's log remembers: put back, so that the gateway is asked
+//! about each of their numbers. Never makes an outcome: one that was recorded is taken as recorded, all else is asked.
 
 use rusqlite::Connection;
 
@@ -15,9 +15,22 @@ use crate::payment::{Attempt, Payment, Phase, Proof, Reason, Refusal};
 use crate::sale::{ReceiptState, Sale};
 use crate::time::Timestamp;
 
+mod refunds;
+
+pub use refunds::RememberedRefund;
+
+/// What the log tells.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Remembered {
+    /// Sales, oldest first.
+    pub sales: Vec<RememberedSale>,
+    /// Refunds, in the order in which they were asked for.
+    pub refunds: Vec<RememberedRefund>,
+}
+
 /// A sale as the log tells of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Remembered {
+pub struct RememberedSale {
     /// Its name.
     pub id: SaleId,
     /// Its number in the journal that it was opened in.
@@ -49,6 +62,10 @@ pub struct Recalled {
     pub paid: u64,
     /// Sales about which the gateway is asked at the next start.
     pub asked: u64,
+    /// Refunds, as far as they went.
+    pub refunds: u64,
+    /// Refunds that are not put back, for their sale is not there or not on record as paid.
+    pub refunds_left_out: u64,
 }
 
 /// The end of a journal that is being built, and the numbers that were given out.
@@ -62,9 +79,9 @@ pub struct End<'a> {
 
 impl End<'_> {
     /// Puts back what is not there, and what went on after it was lost.
-    pub fn recall(&mut self, remembered: &[Remembered]) -> Result<Recalled, Fault> {
+    pub fn recall(&mut self, remembered: &Remembered) -> Result<Recalled, Fault> {
         let mut recalled = Recalled::default();
-        for told in remembered {
+        for told in &remembered.sales {
             let known = rows::by_id(self.conn, told.id.as_str())?.map(|found| found.sale);
             let sale = match &known {
                 None => fresh(told),
@@ -78,12 +95,14 @@ impl End<'_> {
                 None => Some(self.number(told)?),
                 Some(_) => None,
             };
-            self.put(sale, number, "taken over from the log")?;
+            let event = format!("taken over from the log -> {}", sale.payment.phase().label());
+            self.put(&sale, number, &event, owed_receipt(&sale))?;
             match told.paid {
                 Some(_) => recalled.paid += 1,
                 None => recalled.asked += 1,
             }
         }
+        (recalled.refunds, recalled.refunds_left_out) = self.recall_refunds(&remembered.refunds)?;
         Ok(recalled)
     }
 
@@ -93,28 +112,32 @@ impl End<'_> {
         for found in rows::sales(self.conn, "WHERE s.open = 1 ORDER BY s.n", [])? {
             if found.sale.payment.is_open() && found.sale.receipt == ReceiptState::None {
                 let sale = Sale { receipt: ReceiptState::Unconfirmed, ..found.sale };
-                self.put(sale, None, "restored, later steps are missing")?;
+                let phase = sale.payment.phase().label();
+                let event = format!("restored, later steps are missing -> {phase}");
+                self.put(&sale, None, &event, owed_receipt(&sale))?;
             }
         }
         Ok(())
     }
 
     /// The number that it had, or the next one where another sale has it.
-    fn number(&self, told: &Remembered) -> Result<i64, Fault> {
+    fn number(&self, told: &RememberedSale) -> Result<i64, Fault> {
         match i64::try_from(told.number) {
             Ok(number) if rows::by_number(self.conn, number)?.is_none() => Ok(number),
             _ => Ok(self.sales + 1),
         }
     }
 
-    fn put(&mut self, sale: Sale, opened_as: Option<i64>, what: &str) -> Result<(), Fault> {
-        let event = format!("{what} -> {}", sale.payment.phase().label());
-        // A receipt that nobody knows to be out is a person's to look for.
-        let owed = sale.payment.paid().is_some() && sale.receipt == ReceiptState::Unconfirmed;
-        let job = owed.then_some(JobChange { job: None, state: sale.receipt, marked: true });
+    fn put(
+        &mut self,
+        sale: &Sale,
+        opened_as: Option<i64>,
+        event: &str,
+        job: Option<JobChange>,
+    ) -> Result<(), Fault> {
         // Its key is gone with the step that it was opened with; this one is nobody's.
         let nobodys = || records::opening(&format!("restored {}", sale.id), "");
-        let entry = Entry { at: sale.updated_at, event: &event, sale: &sale, job };
+        let entry = Entry { at: sale.updated_at, event, sale, job };
         let write = Write {
             entry: &entry,
             opening: opened_as.map(|number| (number, nobodys())),
@@ -130,8 +153,14 @@ impl End<'_> {
     }
 }
 
+/// A receipt that nobody knows to be out is a person's to look for.
+fn owed_receipt(sale: &Sale) -> Option<JobChange> {
+    let owed = sale.payment.paid().is_some() && sale.receipt == ReceiptState::Unconfirmed;
+    owed.then_some(JobChange { job: None, state: sale.receipt, marked: true })
+}
+
 /// A sale of which the journal has nothing. Its POS has gone; it takes no further code.
-fn fresh(told: &Remembered) -> Sale {
+fn fresh(told: &RememberedSale) -> Sale {
     Sale {
         refunds: Vec::new(),
         id: told.id.clone(),
@@ -147,19 +176,19 @@ fn fresh(told: &Remembered) -> Sale {
 }
 
 /// A sale that the journal has as it was earlier.
-fn gone_on(sale: &Sale, told: &Remembered) -> Sale {
+fn gone_on(sale: &Sale, told: &RememberedSale) -> Sale {
     let payment = Payment { attempts: attempts(&sale.payment.attempts, told), ..sale.payment.clone() };
     let updated_at = sale.updated_at.max(recorded_at(told));
     Sale { payment, receipt: told.receipt, copies: told.copies, updated_at, ..sale.clone() }
 }
 
 /// A paid sale counts on the day on which it was recorded as paid.
-fn recorded_at(told: &Remembered) -> Timestamp {
+fn recorded_at(told: &RememberedSale) -> Timestamp {
     told.paid.as_ref().map_or(told.at, |(_, proof)| proof.paid_at.max(told.at))
 }
 
 /// Its attempts. A next one was only ever armed where the one before was refused; whether that is so is looked up again.
-fn attempts(known: &[Attempt], told: &Remembered) -> Vec<Attempt> {
+fn attempts(known: &[Attempt], told: &RememberedSale) -> Vec<Attempt> {
     let last = usize::from(told.attempts).max(known.len()).max(1);
     let attempt = |ordinal: usize| {
         let known = known.get(ordinal - 1);

@@ -35,14 +35,14 @@ pub struct Restored {
 }
 
 /// Builds the journal anew: from the newest daily copy that is whole, and from the rows of the damaged journal that
-/// follow on it. Sales that are missing then, and that the log remembers, are put back. Numbers and names go on after all
-/// that was ever given out. The journal must not be in use.
+/// follow on it. Sales and refunds that are missing then, and that the log remembers, are put back. Numbers and names go
+/// on after all that was ever given out. The journal must not be in use.
 ///
 /// What a newer program wrote is not damaged, and is refused.
 ///
 /// A crash in between leaves a journal that refuses to open; then this can be run again. All that was there before lies
 /// in `damaged-1`, `damaged-2`, … beside it.
-pub fn restore(settings: &Settings, remembered: &[Remembered]) -> Result<Restored, JournalError> {
+pub fn restore(settings: &Settings, remembered: &Remembered) -> Result<Restored, JournalError> {
     let dir = settings.dir.as_path();
     let _lock = Lock::take(dir)?;
     let path = dir.join(FILE);
@@ -120,7 +120,7 @@ fn build(
     backup: Option<&Path>,
     damaged: &Path,
     notes: &[Note],
-    remembered: &[Remembered],
+    remembered: &Remembered,
 ) -> Result<Built, Fault> {
     let failed = |error: std::io::Error| Fault::Refused(format!("{}: {error}", new.display()));
     let _ = std::fs::remove_file(new);

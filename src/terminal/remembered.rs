@@ -1,14 +1,16 @@
-//! Reads sales back out of the log, which is the journal's shadow: for a journal that has lost them. Never guesses:
-//! a line that is not wholly one of ours is passed over.
+//! Reads sales and refunds back out of the log, which is the journal's shadow: for a journal that has lost them. Never
+//! guesses: a line that is not wholly one of ours is passed over.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read};
 
-use crate::ids::{ATTEMPTS_MAX, OrderNumber, SaleId, TerminalId};
-use crate::journal::Remembered;
+use crate::ids::{ATTEMPTS_MAX, OrderNumber, RefundNumber, SaleId, TerminalId};
+use crate::journal::{Remembered, RememberedSale};
 use crate::payment::{Proof, SalePhase};
 use crate::sale::ReceiptState;
 use crate::time::Timestamp;
+
+mod refunds;
 
 /// The longest line that is looked at in one piece; ours are shorter.
 const LINE_MAX: u64 = 16 << 10;
@@ -16,9 +18,9 @@ const LINE_MAX: u64 = 16 << 10;
 /// What a log tells.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// The sales whose beginning is in it, oldest first.
-    pub sales: Vec<Remembered>,
-    /// How many more are named: they began before it does.
+    /// The sales and the refunds whose beginning is in it.
+    pub told: Remembered,
+    /// How many more sales are named: they began before it does.
     pub without_beginning: usize,
 }
 
@@ -38,10 +40,14 @@ pub struct Common {
 /// Reads the daemon's lines, as it wrote them or as `journalctl` shows them; all others are passed over.
 pub fn read(mut log: impl BufRead, common: &Common) -> io::Result<Memory> {
     let mut sales: BTreeMap<SaleId, Told> = BTreeMap::new();
+    let mut refunds: BTreeMap<RefundNumber, refunds::Told> = BTreeMap::new();
     let mut line = Vec::new();
     while log.by_ref().take(LINE_MAX).read_until(b'\n', &mut line)? > 0 {
         let text = String::from_utf8_lossy(&line);
         if let Some((id, at, event)) = step(&text, &common.terminal) {
+            if let Some((number, what)) = refunds::of(&id, event) {
+                refunds.entry(number).or_default().hear(at, what);
+            }
             sales.entry(id.clone()).or_default().hear(&id, at, event);
         }
         line.clear();
@@ -50,7 +56,10 @@ pub fn read(mut log: impl BufRead, common: &Common) -> io::Result<Memory> {
     let mut sales: Vec<_> = sales.into_iter().filter_map(|(id, told)| told.remembered(id, common)).collect();
     let without_beginning = named - sales.len();
     sales.sort_by_key(|sale| (sale.at, sale.number));
-    Ok(Memory { sales, without_beginning })
+    let refunds = refunds.into_iter().filter_map(|(number, told)| told.remembered(number, &common.terminal));
+    let mut refunds: Vec<_> = refunds.collect();
+    refunds.sort_by_key(|refund| refund.asked_at);
+    Ok(Memory { told: Remembered { sales, refunds }, without_beginning })
 }
 
 /// The step that a line tells of: `[TIME] … SEQUENCE SALE EVENT`.
@@ -110,7 +119,7 @@ impl Told {
         }
     }
 
-    fn remembered(self, id: SaleId, common: &Common) -> Option<Remembered> {
+    fn remembered(self, id: SaleId, common: &Common) -> Option<RememberedSale> {
         let (day, number) = id.made_of(&common.terminal)?;
         let (opened_at, opened) = self.opened?;
         let (amount, reference) = match opened.split_once(" reference ") {
@@ -129,7 +138,7 @@ impl Told {
             (true, None, _) => (ReceiptState::Unconfirmed, 0),
             (false, ..) => (ReceiptState::None, 0),
         };
-        Some(Remembered {
+        Some(RememberedSale {
             number,
             amount,
             subject: common.subject.clone(),
@@ -242,7 +251,7 @@ mod tests {
         for (events, attempts, paid) in expected {
             let log = lines(id, Some("a reference of words"), events).join("\n");
             let memory = remembered(&log);
-            let [sale] = memory.sales.as_slice() else { panic!("{log}") };
+            let [sale] = memory.told.sales.as_slice() else { panic!("{log}") };
             assert_eq!((sale.id.as_str(), sale.number, sale.amount.fen()), (id, 42, 1250), "{log}");
             assert_eq!(sale.reference.as_deref(), Some("a reference of words"));
             assert_eq!(sale.at.rfc3339(), "2026-11-21T00:00:00.000+08:00", "no line has a time");
@@ -264,17 +273,17 @@ mod tests {
              10 {id} receipt 1 printed\n",
             step[0], step[1], step[2]
         );
-        let sale = &remembered(&log).sales[0];
+        let sale = &remembered(&log).told.sales[0];
         assert_eq!(sale.at.rfc3339(), "2026-11-21T19:38:41.250+08:00");
         let (_, proof) = sale.paid.as_ref().unwrap();
         assert_eq!(proof.paid_at.rfc3339(), "2026-11-21T19:38:43.000+08:00");
         assert_eq!((sale.reference.as_deref(), sale.receipt, sale.copies), (None, ReceiptState::Printed, 1));
         // Without the printer's word it may be out; without a printer none is owed.
         let (until_sending, _) = log.rsplit_once("10 ").unwrap();
-        let sale = &remembered(until_sending).sales[0];
+        let sale = &remembered(until_sending).told.sales[0];
         assert_eq!((sale.receipt, sale.copies), (ReceiptState::Unconfirmed, 1));
         let nothing = read(until_sending.as_bytes(), &Common { prints: false, ..common() }).unwrap();
-        assert_eq!((nothing.sales[0].receipt, nothing.sales[0].copies), (ReceiptState::None, 0));
+        assert_eq!((nothing.told.sales[0].receipt, nothing.told.sales[0].copies), (ReceiptState::None, 0));
     }
 
     #[test]
@@ -297,9 +306,9 @@ mod tests {
         let reference = "9 T01261121000045000001 opened 9.99 -> paid";
         log.extend_from_slice(lines(id, Some(reference), vec![]).join("\n").as_bytes());
         let memory = read(log.as_slice(), &common()).unwrap();
-        let ids: Vec<&str> = memory.sales.iter().map(|sale| sale.id.as_str()).collect();
+        let ids: Vec<&str> = memory.told.sales.iter().map(|sale| sale.id.as_str()).collect();
         assert_eq!((ids, memory.without_beginning), (vec![id], 2));
-        assert_eq!(memory.sales[0].amount.fen(), 1250);
-        assert_eq!(memory.sales[0].paid, None);
+        assert_eq!(memory.told.sales[0].amount.fen(), 1250);
+        assert_eq!(memory.told.sales[0].paid, None);
     }
 }

@@ -177,3 +177,59 @@ fn a_refund_outlives_a_line_that_is_down_and_a_kill_and_is_made_once() {
     assert_eq!(status, 200, "the key is known after the kill, too");
     assert_eq!(taken(&rig), 750);
 }
+
+/// Database and witness are gone, and the log is still there: one refund was over, one had been made at the gateway and
+/// nobody here had heard of it, one had never come so far.
+#[test]
+fn refunds_of_a_lost_journal_are_put_back_from_the_log_and_made_once() {
+    let mut rig = Rig::new();
+    rig.start();
+    let id = paid(&rig);
+    let (status, _) = refund(&rig, &id, "r1", &json!({"amount": 300}));
+    assert_eq!(status, 201);
+    until_returned(&rig, &id, 1);
+    rig.weather(
+        r#"[{"api":"refund","fault":"lost_after"},{"api":"refund","fault":"lost_before"},
+        {"api":"refundquery","fault":"lost_before","times":100000}]"#,
+    );
+    for (key, fen) in [("r2", 400), ("r3", 250)] {
+        let (status, asked) = refund_at_once(&rig, &id, key, fen);
+        assert_eq!(
+            (status, asked["refunds"].as_array().unwrap().last().unwrap()["phase"].as_str()),
+            (201, Some("asking"))
+        );
+    }
+    let begun = Instant::now();
+    while rig.log().matches(" refund: not known").count() < 2 {
+        assert!(begun.elapsed() < PATIENCE, "{}", rig.log());
+        rig.told("WATCHDOG=1");
+    }
+    rig.signal(Signal::KILL);
+    rig.ended();
+    rig.fair();
+    let at_the_gateway = || rig.control("GET", "orders", "").matches(r#""out_refund_no""#).count();
+    assert_eq!(at_the_gateway(), 2, "one of the two has reached it");
+    let state = rig.path("state");
+    for name in ["journal.db", "journal.db-wal", "journal.db-shm", "witness"] {
+        let _ = std::fs::remove_file(state.join(name));
+    }
+    let text = |name: &str| rig.path(name).to_str().unwrap().to_owned();
+    let (config, state) = (text("c.toml"), text("state"));
+    let restored = rig.run(&["restore", "--config", &config, "--state-dir", &state, "--log", &text("log")]);
+    assert_eq!(restored.status.code(), Some(0), "{}", err(&restored));
+    assert!(
+        out(&restored).contains("1 paid sales, 0 about which the gateway is asked, and 3 refunds"),
+        "{}",
+        out(&restored)
+    );
+
+    rig.start();
+    let open = rig.json(&["status"])["open"].clone();
+    assert_eq!(open[0]["kind"], "refund", "{open}");
+    assert_eq!(code_of(&refund_at_once(&rig, &id, "r4", 301)), (422, "refund_too_much"));
+    let shown = until_returned(&rig, &id, 3);
+    assert_eq!((&shown["phase"], &shown["refundable"]), (&json!("paid"), &json!(300)), "{shown}");
+    assert_eq!(taken(&rig), 300, "each went back once");
+    let report = rig.json(&["report"]);
+    assert_eq!((&report["refund_count"], &report["refunded"]), (&json!(3), &json!(950)));
+}

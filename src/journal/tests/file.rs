@@ -93,7 +93,7 @@ fn what_is_owed_outlives_a_new_schema_and_the_older_program_refuses_it() {
     let expected = "has schema 3, expected at most 2\nhelp: install the newer program again";
     assert!(refused.contains(expected), "{refused}");
     assert!(
-        matches!(restore(&shop.settings(), &[]), Err(JournalError::Newer { got: 3, .. })),
+        matches!(restore(&shop.settings(), &Remembered::default()), Err(JournalError::Newer { got: 3, .. })),
         "newer is not damaged"
     );
 }

@@ -1,10 +1,12 @@
 //! What the log remembers is put back into a journal that has lost it: as recorded, or to be asked about, never guessed.
 
 use super::*;
+use crate::ids::SaleId;
 use crate::payment::Reason;
+use crate::refund::{self, Refund};
 
-fn told(shop: &Shop, id: &str, number: u64) -> Remembered {
-    Remembered {
+fn told(shop: &Shop, id: &str, number: u64) -> RememberedSale {
+    RememberedSale {
         id: id.parse().unwrap(),
         number,
         amount: Amount::from_fen(1250).unwrap(),
@@ -17,6 +19,10 @@ fn told(shop: &Shop, id: &str, number: u64) -> Remembered {
         receipt: ReceiptState::Unconfirmed,
         copies: 0,
     }
+}
+
+fn sales(sales: impl Into<Vec<RememberedSale>>) -> Remembered {
+    Remembered { sales: sales.into(), refunds: Vec::new() }
 }
 
 fn proof(shop: &Shop) -> Proof {
@@ -40,23 +46,23 @@ fn lost() -> (Shop, Sale) {
 #[test]
 fn a_lost_sale_is_open_again_under_each_of_its_order_numbers() {
     let (shop, open) = lost();
-    let remembered = [
-        Remembered { attempts: 3, ..told(&shop, open.id.as_str(), 2) },
-        Remembered {
+    let remembered = sales([
+        RememberedSale { attempts: 3, ..told(&shop, open.id.as_str(), 2) },
+        RememberedSale {
             paid: Some((1, proof(&shop))),
             receipt: ReceiptState::Printed,
             copies: 2,
             ..told(&shop, "T01261121000003000003", 3)
         },
-        Remembered {
+        RememberedSale {
             paid: Some((2, proof(&shop))),
             attempts: 2,
             copies: 1,
             ..told(&shop, "T01261121000004000004", 4)
         },
-    ];
+    ]);
     let restored = restore(&shop.settings(), &remembered).unwrap();
-    assert_eq!(restored.recalled, Recalled { paid: 2, asked: 1 });
+    assert_eq!(restored.recalled, Recalled { paid: 2, asked: 1, ..Recalled::default() });
     verify_all(&shop.settings()).unwrap();
 
     let opened = shop.open();
@@ -113,7 +119,7 @@ fn a_sale_of_the_copy_goes_on_where_the_log_says_that_it_did() {
         let recorded = paid.is_some();
         let (receipt, copies) =
             if recorded { (ReceiptState::Printed, 1) } else { (ReceiptState::Unconfirmed, 0) };
-        let told = Remembered {
+        let told = RememberedSale {
             at: open.created_at,
             attempts: 2,
             paid,
@@ -121,9 +127,9 @@ fn a_sale_of_the_copy_goes_on_where_the_log_says_that_it_did() {
             copies,
             ..told(&shop, open.id.as_str(), 1)
         };
-        let restored = restore(&shop.settings(), &[told]).unwrap();
+        let restored = restore(&shop.settings(), &sales([told])).unwrap();
         assert_eq!((restored.newest, restored.seen), (2, 3));
-        let counts = Recalled { paid: recorded.into(), asked: (!recorded).into() };
+        let counts = Recalled { paid: recorded.into(), asked: (!recorded).into(), ..Recalled::default() };
         assert_eq!(restored.recalled, counts);
         let opened = shop.open();
         let phases: Vec<_> = opened.open[0].payment.attempts.iter().map(|a| a.phase.label()).collect();
@@ -139,18 +145,18 @@ fn a_sale_of_the_copy_goes_on_where_the_log_says_that_it_did() {
 #[test]
 fn a_number_that_another_sale_has_by_now_is_not_taken_twice() {
     let (mut shop, open) = lost();
-    restore(&shop.settings(), &[]).unwrap();
+    restore(&shop.settings(), &Remembered::default()).unwrap();
     // Without a witness numbers begin anew.
     let mut journal = shop.open().journal;
     let new = shop.sell(&mut journal, 7);
     journal.close().unwrap();
     let paid = Some((1, proof(&shop)));
-    let remembered = [
-        Remembered { paid: paid.clone(), copies: 1, ..told(&shop, "T01261121000001000009", 1) },
-        Remembered { paid, copies: 1, ..told(&shop, open.id.as_str(), 2) },
-    ];
+    let remembered = sales([
+        RememberedSale { paid: paid.clone(), copies: 1, ..told(&shop, "T01261121000001000009", 1) },
+        RememberedSale { paid, copies: 1, ..told(&shop, open.id.as_str(), 2) },
+    ]);
     let restored = restore(&shop.settings(), &remembered).unwrap();
-    assert_eq!(restored.recalled, Recalled { paid: 2, asked: 0 });
+    assert_eq!(restored.recalled, Recalled { paid: 2, ..Recalled::default() });
     verify_all(&shop.settings()).unwrap();
     let opened = shop.open();
     let jobs: Vec<_> = opened.jobs.iter().map(|job| (job.job, job.sale.as_str())).collect();
@@ -167,8 +173,8 @@ fn a_sale_that_is_over_stays_as_the_journal_has_it() {
     let mut journal = shop.open().journal;
     let over = shop.sell(&mut journal, 1250);
     journal.close().unwrap();
-    let told = Remembered { attempts: 2, ..told(&shop, over.id.as_str(), 1) };
-    let restored = restore(&shop.settings(), &[told]).unwrap();
+    let told = RememberedSale { attempts: 2, ..told(&shop, over.id.as_str(), 1) };
+    let restored = restore(&shop.settings(), &sales([told])).unwrap();
     assert_eq!(restored.recalled, Recalled::default());
     assert_eq!(shop.open().journal.records().sale(&over.id).unwrap(), Some(over));
 }
@@ -188,7 +194,7 @@ fn what_may_have_been_printed_in_lost_steps_says_so() {
     journal.close().unwrap();
     std::fs::write(shop.file(FILE), early).unwrap();
 
-    restore(&shop.settings(), &[]).unwrap();
+    restore(&shop.settings(), &Remembered::default()).unwrap();
     let opened = shop.open();
     assert!(opened.unsynced_lost, "what is queued may be out");
     let found = opened.open.iter().find(|sale| sale.id == open.id).unwrap();
@@ -200,7 +206,7 @@ fn what_may_have_been_printed_in_lost_steps_says_so() {
     let mut journal = shop.open().journal;
     let open = shop.begin(&mut journal, 2);
     journal.close().unwrap();
-    let whole = restore(&shop.settings(), &[]).unwrap();
+    let whole = restore(&shop.settings(), &Remembered::default()).unwrap();
     assert_eq!(whole.newest, whole.seen);
     let opened = shop.open();
     assert_eq!((opened.open, opened.unsynced_lost), (vec![open], false));
@@ -227,4 +233,129 @@ fn a_loss_is_found_again_until_it_is_marked() {
     journal.loss_is_marked().unwrap();
     kill(journal);
     assert!(!shop.open().unsynced_lost);
+}
+
+fn refund_told(shop: &Shop, sale: &SaleId, ordinal: u8, phase: refund::Phase) -> RememberedRefund {
+    RememberedRefund {
+        number: sale.refund(ordinal, 4711),
+        amount: Amount::from_fen(500).unwrap(),
+        reason: Some("商品有瑕疵".to_owned()),
+        asked_at: shop.now,
+        phase,
+        at: shop.now + Duration::from_secs(1),
+    }
+}
+
+fn asking(shop: &Shop) -> refund::Phase {
+    refund::Phase::Asking(refund::Asking {
+        since: shop.now,
+        under_way: false,
+        left_at: Some(shop.now),
+        refused: None,
+        asked_late: false,
+        called: false,
+    })
+}
+
+fn returned(shop: &Shop) -> refund::Phase {
+    refund::Phase::Returned { gateway_number: "50300002".to_owned(), accepted_at: shop.now }
+}
+
+#[test]
+fn a_lost_refund_is_there_again_as_far_as_it_went() {
+    let (shop, _) = lost();
+    let id: SaleId = "T01261121000003000003".parse().unwrap();
+    // Paid, and nobody knows whether its receipt came out: the refunds must not order another.
+    let paid = Some((1, proof(&shop)));
+    let unpaid = told(&shop, "T01261121000004000004", 4);
+    let never: SaleId = "T01261121000005000005".parse().unwrap();
+    let remembered = Remembered {
+        refunds: vec![
+            refund_told(&shop, &id, 1, returned(&shop)),
+            refund_told(&shop, &id, 2, asking(&shop)),
+            refund_told(&shop, &unpaid.id, 1, asking(&shop)),
+            refund_told(&shop, &never, 1, asking(&shop)),
+        ],
+        sales: vec![RememberedSale { paid, copies: 1, ..told(&shop, id.as_str(), 3) }, unpaid],
+    };
+    let restored = restore(&shop.settings(), &remembered).unwrap();
+    assert_eq!(restored.recalled, Recalled { paid: 1, asked: 1, refunds: 2, refunds_left_out: 2 });
+    verify_all(&shop.settings()).unwrap();
+
+    let opened = shop.open();
+    let back = opened.open.iter().find(|sale| sale.id == id).expect("it has a refund to follow");
+    let phases: Vec<_> = back.refunds.iter().map(|refund| refund.phase.label()).collect();
+    assert_eq!(phases, ["returned", "asking"]);
+    assert_eq!((back.refunds[1].attempt, back.refundable()), (1, 250));
+    assert!(back.refunds[1].wake.is_some() && back.refunds[0].wake.is_none());
+    assert_eq!(back.refunds[1].reason.as_deref(), Some("商品有瑕疵"));
+    assert_eq!(opened.jobs.len(), 1, "one receipt to look for");
+    let totals = opened.journal.records().totals(shop.now.day()).unwrap();
+    assert_eq!((totals.paid_count, totals.refund_count, totals.refund_fen), (1, 1, 500));
+    kill(opened.journal);
+
+    let again = restore(&shop.settings(), &remembered).unwrap();
+    assert_eq!(again.recalled, Recalled { refunds_left_out: 2, ..Recalled::default() }, "nothing twice");
+}
+
+#[test]
+fn a_refund_of_the_copy_goes_on_and_never_back() {
+    let stages: [fn(&Shop) -> refund::Phase; 6] = [
+        asking,
+        |_| {
+            refund::Phase::Refused(Refusal {
+                code: String::new(),
+                text: String::new(),
+                reason: Reason::Other,
+            })
+        },
+        |shop| refund::Phase::Accepted {
+            gateway_number: "50300002".to_owned(),
+            accepted_at: shop.now,
+            since: shop.now,
+            called: false,
+        },
+        |shop| refund::Phase::Stuck {
+            gateway_number: "50300002".to_owned(),
+            accepted_at: shop.now,
+            since: shop.now,
+        },
+        |_| refund::Phase::Closed { gateway_number: "50300002".to_owned() },
+        returned,
+    ];
+    for (kept, kept_as) in stages.iter().enumerate() {
+        for (heard, heard_as) in stages.iter().enumerate() {
+            let mut shop = Shop::new();
+            let mut journal = shop.open().journal;
+            let mut sale = shop.sell(&mut journal, 1250);
+            let mut own = refund_told(&shop, &sale.id, 1, kept_as(&shop));
+            sale.refunds.push(Refund {
+                number: own.number.clone(),
+                attempt: 1,
+                amount: own.amount,
+                reason: None,
+                key: refund_key("r1", "500"),
+                asked_at: shop.now,
+                phase: own.phase.clone(),
+                wake: None,
+            });
+            shop.append(&mut journal, &mut sale, "refund", None, Durability::PowerCut);
+            journal.close().unwrap();
+            own.phase = heard_as(&shop);
+            let told = Remembered { refunds: vec![own], ..Remembered::default() };
+            let goes_on = heard > kept;
+            let restored = restore(&shop.settings(), &told).unwrap();
+            assert_eq!(restored.recalled.refunds, u64::from(goes_on), "{kept} {heard}");
+            verify_all(&shop.settings()).unwrap();
+            let opened = shop.open();
+            let found = opened.journal.records().sale(&sale.id).unwrap().unwrap();
+            let expected = if goes_on { heard_as(&shop) } else { kept_as(&shop) };
+            assert_eq!(found.refunds.len(), 1);
+            assert_eq!(found.refunds[0].phase, expected, "{kept} {heard}");
+            assert_eq!(found.refunds[0].key, refund_key("r1", "500"), "its key still finds it");
+            assert_eq!(opened.open.len(), usize::from(found.refunds[0].is_open()), "followed if it is open");
+            let totals = opened.journal.records().totals(shop.now.day()).unwrap();
+            assert_eq!(totals.refund_count, u64::from(found.refunds[0].accepted_at().is_some()));
+        }
+    }
 }
