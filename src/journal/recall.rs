@@ -24,7 +24,7 @@ pub use refunds::RememberedRefund;
 pub struct Remembered {
     /// Sales, oldest first.
     pub sales: Vec<RememberedSale>,
-    /// Refunds, in the order in which they were asked for.
+    /// Refunds, those of a sale in the order of their ordinals.
     pub refunds: Vec<RememberedRefund>,
 }
 

@@ -57,9 +57,7 @@ pub fn read(mut log: impl BufRead, common: &Common) -> io::Result<Memory> {
     let without_beginning = named - sales.len();
     sales.sort_by_key(|sale| (sale.at, sale.number));
     let refunds = refunds.into_iter().filter_map(|(number, told)| told.remembered(number, &common.terminal));
-    let mut refunds: Vec<_> = refunds.collect();
-    refunds.sort_by_key(|refund| refund.asked_at);
-    Ok(Memory { told: Remembered { sales, refunds }, without_beginning })
+    Ok(Memory { told: Remembered { sales, refunds: refunds.collect() }, without_beginning })
 }
 
 /// The step that a line tells of: `[TIME] … SEQUENCE SALE EVENT`.

@@ -1,4 +1,4 @@
-//! Hears the terminal call for the manager, which it does in its log only. Keeps nothing else of what it says.
+//! Hears what the terminal says in its log: its calls for the manager, and the lines of which a lost journal is put back.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -12,6 +12,8 @@ use tracing::{Event, Level, Metadata, Subscriber};
 thread_local! {
     /// What was called on this thread: a shop lives on one.
     static CALLS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// What else was said since somebody took it.
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Begins to listen, for all threads.
@@ -30,19 +32,24 @@ pub fn called(name: &str, page: &str) -> bool {
     CALLS.with_borrow(|calls| calls.iter().any(|call| call.starts_with(name) && call.contains(page)))
 }
 
+/// What was said on this thread since it was last asked for, but for calls.
+pub fn take_lines() -> Vec<String> {
+    LINES.take()
+}
+
 struct Ears;
 
 impl Subscriber for Ears {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::ERROR
+        *metadata.level() <= Level::INFO
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::ERROR)
+        Some(LevelFilter::INFO)
     }
 
     fn event(&self, event: &Event<'_>) {
-        event.record(&mut Call);
+        event.record(&mut Said);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -54,13 +61,17 @@ impl Subscriber for Ears {
     fn exit(&self, _: &Id) {}
 }
 
-struct Call;
+struct Said;
 
-impl Visit for Call {
+impl Visit for Said {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() != "message" {
+            return;
+        }
         let text = format!("{value:?}");
-        if field.name() == "message" && text.contains(" needs the manager: ") {
-            CALLS.with_borrow_mut(|calls| calls.push(text));
+        match text.contains(" needs the manager: ") {
+            true => CALLS.with_borrow_mut(|calls| calls.push(text)),
+            false => LINES.with_borrow_mut(|lines| lines.push(text)),
         }
     }
 }

@@ -36,6 +36,9 @@ pub fn codec() -> Wechat {
     Wechat::new(settings).expect("settings")
 }
 
+/// What payers see.
+pub const SUBJECT: &str = "朝阳门店-消费";
+
 pub fn terminal() -> TerminalId {
     "T01".parse().expect("a terminal")
 }
@@ -45,7 +48,7 @@ pub fn setup(gateway: &Arc<dyn Gateway>, language: Language) -> Setup {
     Setup {
         terminal: terminal(),
         store_name: "朝阳门店".to_owned(),
-        subject: "朝阳门店-消费".to_owned(),
+        subject: SUBJECT.to_owned(),
         policy: Policy::default(),
         language,
         max_amount: None,

@@ -16,6 +16,9 @@ use crate::shop::Shop;
 /// client survives it.
 const TOO_EARLY: (Where, Fault) = (Where::Orderquery, Fault::NotExist);
 
+/// How often a payment or a refund meets a journal that is lost under way.
+pub const LOSS: f64 = 0.002;
+
 impl Shop<'_> {
     /// Plays the `number`-th payment of this shop to its end, and holds it against the truth.
     pub fn payment(&mut self, number: u64) {
@@ -56,6 +59,9 @@ impl Shop<'_> {
             }
             let span = Duration::from_millis(self.dice.throw() % 20_000);
             self.pass(span);
+            if self.dice.chance(LOSS) {
+                self.lose_journal();
+            }
             self.check_cashier(&id);
         }
         self.conclude(&id);

@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use crate::ears;
 use crate::faults::REFUND_FAULTS;
 use crate::given::{away, complaint, given, returned};
+use crate::payment::LOSS;
 use crate::shop::Shop;
 
 /// A look-up that is answered with what an earlier one was. Only here, where the weather is over before a query can
@@ -66,6 +67,9 @@ impl Shop<'_> {
             let until = self.now + Duration::from_millis(self.dice.throw() % 15_000);
             while self.turn_until(until) {
                 self.check_refunds(id);
+            }
+            if self.dice.chance(LOSS) {
+                self.lose_journal();
             }
             self.check_cashier(id);
         }
@@ -197,7 +201,7 @@ impl Shop<'_> {
     }
 
     /// The days' totals are the refunds that the gateway took on and did not give up, and the gateway has as many. Gives
-    /// how many refunds ended how.
+    /// how many refunds ended how, and were put back on the way.
     pub fn check_totals(&mut self) -> BTreeMap<&'static str, u64> {
         let records = self.desk().records();
         let everything = Filter { limit: 100_000, ..Filter::default() };
@@ -215,7 +219,7 @@ impl Shop<'_> {
             (taken_on.0, taken_on.1) = (taken_on.0 + refunds, taken_on.1 + fen);
         }
         assert_eq!(told, taken_on, "refunds and their fen, over all days");
-        let mut ends = BTreeMap::new();
+        let mut ends = BTreeMap::from([("put back", self.put_back)]);
         for refund in sales.iter().flat_map(|sale| &sale.refunds) {
             *ends.entry(refund.phase.label()).or_default() += 1;
         }

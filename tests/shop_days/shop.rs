@@ -65,6 +65,10 @@ pub struct Shop<'a> {
     /// How often the drawer opened for the sale in hand, and in which life it was begun.
     pub opened: (u32, u32),
     pub story: Vec<String>,
+    /// What the terminal said in its log, with the times of its clock.
+    pub log: String,
+    /// Refunds that were put back from it.
+    pub put_back: u64,
 }
 
 impl<'a> Shop<'a> {
@@ -88,6 +92,8 @@ impl<'a> Shop<'a> {
             crash_chance: 0.0,
             opened: (0, 0),
             story: Vec::new(),
+            log: String::new(),
+            put_back: 0,
         };
         shop.boot();
         shop
@@ -104,7 +110,7 @@ impl<'a> Shop<'a> {
         Timestamp(self.now.0 + self.clock_error)
     }
 
-    fn boot(&mut self) {
+    pub fn boot(&mut self) {
         self.life += 1;
         if self.life > 1 {
             // A board without a battery starts in 1970; a person sets the hour wrong; most of the time all is well.
@@ -126,10 +132,19 @@ impl<'a> Shop<'a> {
 
     pub fn crash(&mut self) {
         self.say(|| "crash".to_owned());
-        // Dropping the journal without closing it leaves what a killed process leaves.
-        self.desk = None;
+        self.stop();
         self.now = self.now + Duration::from_millis(self.dice.throw() % 30_000);
         self.boot();
+    }
+
+    /// Dropping the journal without closing it leaves what a killed process leaves.
+    pub fn stop(&mut self) {
+        self.listen();
+        self.desk = None;
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir
     }
 
     pub fn desk(&mut self) -> &mut Desk {
@@ -147,6 +162,7 @@ impl<'a> Shop<'a> {
     }
 
     fn carry_out(&mut self, acts: Vec<Act>) {
+        self.listen();
         for act in acts {
             if self.dice.chance(self.crash_chance) {
                 return self.crash();
