@@ -47,8 +47,10 @@ pub struct RememberedSale {
     pub at: Timestamp,
     /// The highest ordinal of its order numbers.
     pub attempts: u8,
-    /// The attempt that was recorded as paid, and with what.
+    /// The attempt that is on record as paid, and with what.
     pub paid: Option<(u8, Proof)>,
+    /// Whether the gateway contradicted that and nothing has decided since.
+    pub contradicted: bool,
     /// Its latest receipt; *unconfirmed* also where one may come or have come out without a line in the log.
     pub receipt: ReceiptState,
     /// Which of its receipts that is, from 1; 0 where none is known to have been ordered.
@@ -196,7 +198,10 @@ fn attempts(known: &[Attempt], told: &RememberedSale) -> Vec<Attempt> {
             (None | Some(Phase::Armed | Phase::Paying { .. }), Some((paid, proof)))
                 if usize::from(*paid) == ordinal =>
             {
-                Phase::Paid(proof.clone())
+                match told.contradicted {
+                    true => Phase::Contradicted { proof: proof.clone(), since: told.at },
+                    false => Phase::Paid(proof.clone()),
+                }
             }
             (None | Some(Phase::Armed | Phase::Paying { .. }), _) if ordinal < last => {
                 let refusal = Refusal { code: String::new(), text: String::new(), reason: Reason::Other };

@@ -79,6 +79,7 @@ struct Told {
     opened: Option<(Option<Timestamp>, String)>,
     attempts: u8,
     paid: Option<(u8, Option<Timestamp>, String, u32)>,
+    contradicted: bool,
     printed: u32,
 }
 
@@ -109,8 +110,13 @@ impl Told {
                 let coupon = coupon.parse().ok();
                 self.paid = coupon.map(|coupon| (ordinal, at, (*number).to_owned(), coupon));
             }
-            (None | Some(SalePhase::Paid), _) => {}
-            (Some(_), _) => self.paid = None,
+            (None, _) => {}
+            (Some(SalePhase::Paid), _) => self.contradicted = false,
+            (Some(SalePhase::InDoubt), [_, "query:", "closed"]) if self.paid.is_some() => {
+                self.contradicted = true;
+            }
+            (Some(SalePhase::InDoubt), _) if self.contradicted => {}
+            (Some(_), _) => (self.paid, self.contradicted) = (None, false),
         }
         if let ["receipt", number, "printed" | "printed:", ..] = words.as_slice() {
             self.printed = number.parse().unwrap_or(self.printed);
@@ -144,6 +150,7 @@ impl Told {
             gateway: common.gateway.clone(),
             at,
             attempts: self.attempts,
+            contradicted: self.contradicted && paid.is_some(),
             paid,
             receipt,
             copies,
@@ -190,9 +197,10 @@ mod tests {
             updated_at: Timestamp(0),
         };
         let mut lines = vec![words::opened(&sale)];
-        for event in events {
+        for (event, n) in events.into_iter().zip(1..) {
             let what = words::event(&sale, &event);
-            sale.payment = step(sale.payment, event, Timestamp(1), &Policy::default()).payment;
+            let now = Timestamp(n * 120_000);
+            sale.payment = step(sale.payment, event, now, &Policy::default()).payment;
             lines.push(format!("{what} -> {}", sale.payment.phase().label()));
         }
         lines.iter().enumerate().map(|(n, line)| format!("{} {id} {line}", n + 7)).collect()
@@ -236,6 +244,12 @@ mod tests {
             answered(1, Asked::Pay, Answer::Paid(proof("42003"))),
             answered(1, Asked::Query, Answer::Closed),
         ];
+        let still_doubted =
+            [back_again.clone(), vec![answered(1, Asked::Query, Answer::NotFound), Event::Wake]].concat();
+        let decided = [back_again.clone(), vec![answered(1, Asked::Query, Answer::Refunded)]].concat();
+        let gone =
+            [back_again.clone(), vec![Event::Wake, Event::Wake, answered(1, Asked::Query, Answer::Closed)]]
+                .concat();
         let awaits_second =
             vec![scanned(), answered(1, Asked::Pay, refused()), answered(1, Asked::Query, Answer::NotFound)];
         let nothing: Option<(u8, &str)> = None;
@@ -243,7 +257,10 @@ mod tests {
             (vec![], 1, nothing),
             (paid_at_once, 1, Some((1, "42001"))),
             (second_code, 2, Some((2, "42002"))),
-            (back_again, 1, None),
+            (back_again.clone(), 1, Some((1, "42003"))),
+            (still_doubted, 1, Some((1, "42003"))),
+            (decided, 1, Some((1, "42003"))),
+            (gone, 1, None),
             (awaits_second, 2, None),
         ];
         for (events, attempts, paid) in expected {
@@ -256,6 +273,7 @@ mod tests {
             assert_eq!(sale.attempts, attempts, "{log}");
             let found = sale.paid.as_ref().map(|(n, proof)| (*n, proof.gateway_txn.as_str()));
             assert_eq!(found, paid, "{log}");
+            assert_eq!(sale.contradicted, log.ends_with("-> in_doubt"), "{log}");
             let parts = sale.paid.as_ref().map(|(_, proof)| (proof.payer_paid, proof.coupon));
             assert_eq!(parts, paid.map(|_| (1150, 100)));
         }

@@ -16,6 +16,7 @@ fn told(shop: &Shop, id: &str, number: u64) -> RememberedSale {
         at: shop.now,
         attempts: 1,
         paid: None,
+        contradicted: false,
         receipt: ReceiptState::Unconfirmed,
         copies: 0,
     }
@@ -268,6 +269,14 @@ fn a_lost_refund_is_there_again_as_far_as_it_went() {
     // Paid, and nobody knows whether its receipt came out: the refunds must not order another.
     let paid = Some((1, proof(&shop)));
     let unpaid = told(&shop, "T01261121000004000004", 4);
+    // Paid, and then the gateway said that it was closed.
+    let doubted = RememberedSale {
+        paid: paid.clone(),
+        contradicted: true,
+        receipt: ReceiptState::Printed,
+        copies: 1,
+        ..told(&shop, "T01261121000006000006", 6)
+    };
     let never: SaleId = "T01261121000005000005".parse().unwrap();
     let remembered = Remembered {
         refunds: vec![
@@ -275,11 +284,16 @@ fn a_lost_refund_is_there_again_as_far_as_it_went() {
             refund_told(&shop, &id, 2, asking(&shop)),
             refund_told(&shop, &unpaid.id, 1, asking(&shop)),
             refund_told(&shop, &never, 1, asking(&shop)),
+            refund_told(&shop, &doubted.id, 1, returned(&shop)),
         ],
-        sales: vec![RememberedSale { paid, copies: 1, ..told(&shop, id.as_str(), 3) }, unpaid],
+        sales: vec![
+            RememberedSale { paid, copies: 1, ..told(&shop, id.as_str(), 3) },
+            unpaid,
+            doubted.clone(),
+        ],
     };
     let restored = restore(&shop.settings(), &remembered).unwrap();
-    assert_eq!(restored.recalled, Recalled { paid: 1, asked: 1, refunds: 2, refunds_left_out: 2 });
+    assert_eq!(restored.recalled, Recalled { paid: 2, asked: 1, refunds: 3, refunds_left_out: 2 });
     verify_all(&shop.settings()).unwrap();
 
     let opened = shop.open();
@@ -290,8 +304,11 @@ fn a_lost_refund_is_there_again_as_far_as_it_went() {
     assert!(back.refunds[1].wake.is_some() && back.refunds[0].wake.is_none());
     assert_eq!(back.refunds[1].reason.as_deref(), Some("商品有瑕疵"));
     assert_eq!(opened.jobs.len(), 1, "one receipt to look for");
+    let doubted = opened.open.iter().find(|sale| sale.id == doubted.id).expect("it is asked about");
+    assert_eq!((doubted.payment.phase(), doubted.refunds.len()), (SalePhase::InDoubt, 1));
+    assert!(doubted.payment.paid().is_some() && doubted.payment.wake().is_some());
     let totals = opened.journal.records().totals(shop.now.day()).unwrap();
-    assert_eq!((totals.paid_count, totals.refund_count, totals.refund_fen), (1, 1, 500));
+    assert_eq!((totals.paid_count, totals.refund_count, totals.refund_fen), (2, 2, 1000));
     kill(opened.journal);
 
     let again = restore(&shop.settings(), &remembered).unwrap();
