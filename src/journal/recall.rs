@@ -1,6 +1,8 @@
 //! Sales and refunds that a rebuilt journal has lost and the daemon's log remembers: put back, so that the gateway is asked
 //! about each of their numbers. Never makes an outcome: one that was recorded is taken as recorded, all else is asked.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Connection;
 
 use super::chain::Head;
@@ -11,7 +13,7 @@ use super::store::{self, Write};
 use super::{Entry, JobChange};
 use crate::ids::SaleId;
 use crate::money::Amount;
-use crate::payment::{Attempt, Payment, Phase, Proof, Reason, Refusal};
+use crate::payment::{Attempt, Payment, Phase, Proof, Reason, Refusal, Reversal, Why};
 use crate::sale::{ReceiptState, Sale};
 use crate::time::Timestamp;
 
@@ -51,6 +53,8 @@ pub struct RememberedSale {
     pub paid: Option<(u8, Proof)>,
     /// Whether the gateway contradicted that and nothing has decided since.
     pub contradicted: bool,
+    /// Attempts that are, or once were, being taken back: their money goes on back, also where the gateway says *paid* now.
+    pub taken_back: BTreeMap<u8, Why>,
     /// Its latest receipt; *unconfirmed* also where one may come or have come out without a line in the log.
     pub receipt: ReceiptState,
     /// Which of its receipts that is, from 1; 0 where none is known to have been ordered.
@@ -189,29 +193,36 @@ fn recorded_at(told: &RememberedSale) -> Timestamp {
     told.paid.as_ref().map_or(told.at, |(_, proof)| proof.paid_at.max(told.at))
 }
 
-/// Its attempts. A next one was only ever armed where the one before was refused; whether that is so is looked up again.
+/// Its attempts: as the journal has them, or further where the log says so.
 fn attempts(known: &[Attempt], told: &RememberedSale) -> Vec<Attempt> {
-    let last = usize::from(told.attempts).max(known.len()).max(1);
-    let attempt = |ordinal: usize| {
-        let known = known.get(ordinal - 1);
-        let phase = match (known.map(|attempt| &attempt.phase), &told.paid) {
-            (None | Some(Phase::Armed | Phase::Paying { .. }), Some((paid, proof)))
-                if usize::from(*paid) == ordinal =>
-            {
-                match told.contradicted {
-                    true => Phase::Contradicted { proof: proof.clone(), since: told.at },
-                    false => Phase::Paid(proof.clone()),
-                }
+    let last = told.attempts.max(u8::try_from(known.len()).unwrap_or(u8::MAX)).max(1);
+    let attempt = |ordinal: u8| {
+        let known = known.get(usize::from(ordinal) - 1);
+        let phase = match known.map(|attempt| attempt.phase.clone()) {
+            unsettled @ (None | Some(Phase::Armed | Phase::Paying { .. })) => {
+                went_on(told, ordinal, last).or(unsettled).unwrap_or(Phase::Armed)
             }
-            (None | Some(Phase::Armed | Phase::Paying { .. }), _) if ordinal < last => {
-                let refusal = Refusal { code: String::new(), text: String::new(), reason: Reason::Other };
-                Phase::Refused { sent_at: told.at, refusal }
-            }
-            (None, _) => Phase::Armed,
-            (Some(phase), _) => phase.clone(),
+            Some(phase) => phase,
         };
         let wake = phase.is_open().then(|| known.and_then(|attempt| attempt.wake).unwrap_or(told.at));
         Attempt { hint: known.and_then(|attempt| attempt.hint.clone()), phase, wake }
     };
     (1..=last).map(attempt).collect()
+}
+
+/// What the log says that became of an attempt.
+fn went_on(told: &RememberedSale, ordinal: u8, last: u8) -> Option<Phase> {
+    match (&told.paid, told.taken_back.get(&ordinal)) {
+        (Some((paid, proof)), _) if *paid == ordinal => Some(match told.contradicted {
+            true => Phase::Contradicted { proof: proof.clone(), since: told.at },
+            false => Phase::Paid(proof.clone()),
+        }),
+        (_, Some(why)) => Some(Phase::Reversing(Reversal::new(told.at, told.at, *why))),
+        // A next one was only ever armed where this was refused; whether that is so is looked up again.
+        _ if ordinal < last => {
+            let refusal = Refusal { code: String::new(), text: String::new(), reason: Reason::Other };
+            Some(Phase::Refused { sent_at: told.at, refusal })
+        }
+        _ => None,
+    }
 }

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read};
 
 use crate::ids::{ATTEMPTS_MAX, OrderNumber, RefundNumber, SaleId, TerminalId};
 use crate::journal::{Remembered, RememberedSale};
-use crate::payment::{Proof, SalePhase};
+use crate::payment::{Proof, SalePhase, Why};
 use crate::sale::ReceiptState;
 use crate::time::Timestamp;
 
@@ -80,6 +80,7 @@ struct Told {
     attempts: u8,
     paid: Option<(u8, Option<Timestamp>, String, u32)>,
     contradicted: bool,
+    taken_back: BTreeMap<u8, Why>,
     printed: u32,
 }
 
@@ -118,8 +119,34 @@ impl Told {
             (Some(SalePhase::InDoubt), _) if self.contradicted => {}
             (Some(_), _) => (self.paid, self.contradicted) = (None, false),
         }
+        self.hear_reversal(ordinal, phase, &words);
         if let ["receipt", number, "printed" | "printed:", ..] = words.as_slice() {
             self.printed = number.parse().unwrap_or(self.printed);
+        }
+    }
+
+    /// A reverse request can still be on its way: its attempt must not be taken for paid, whatever the gateway says now.
+    fn hear_reversal(&mut self, ordinal: u8, phase: Option<SalePhase>, words: &[&str]) {
+        // What is said of no code in particular is said of the newest.
+        let named = if ordinal > 0 { ordinal } else { self.attempts };
+        let paid_it = self.paid.as_ref().is_some_and(|(paid, ..)| *paid == named);
+        match (phase, words) {
+            // Over: what was seen of money went back.
+            (Some(SalePhase::Reversed | SalePhase::Declined | SalePhase::Cancelled), _) => {
+                self.taken_back.values_mut().for_each(|why| *why = Why::Interrupted);
+            }
+            (Some(phase), [_, "pay:" | "query:", "paid", ..])
+                if ordinal > 0 && !paid_it && (phase != SalePhase::Paid || self.paid.is_some()) =>
+            {
+                self.taken_back.insert(named, Why::LatePaid);
+            }
+            (_, [_, "reverse:", ..]) if ordinal > 0 => {
+                self.taken_back.entry(named).or_insert(Why::Interrupted);
+            }
+            (Some(SalePhase::Reversing | SalePhase::InDoubt), _) if !paid_it => {
+                self.taken_back.entry(named).or_insert(Why::Interrupted);
+            }
+            _ => {}
         }
     }
 
@@ -151,6 +178,7 @@ impl Told {
             at,
             attempts: self.attempts,
             contradicted: self.contradicted && paid.is_some(),
+            taken_back: self.taken_back,
             paid,
             receipt,
             copies,
@@ -164,7 +192,9 @@ mod tests {
     use super::*;
     use crate::ids::CodeHint;
     use crate::money::Amount;
-    use crate::payment::{Answer, Asked, Event, Payment, Policy, Reason, Refusal, step};
+    use crate::payment::{
+        Answer, Asked, Cause, Event, Payment, Policy, Reason, Refusal, ReversalAnswer, step,
+    };
     use crate::sale::Sale;
     use crate::terminal::words;
 
@@ -277,6 +307,67 @@ mod tests {
             let parts = sale.paid.as_ref().map(|(_, proof)| (proof.payer_paid, proof.coupon));
             assert_eq!(parts, paid.map(|_| (1150, 100)));
         }
+    }
+
+    #[test]
+    fn what_was_being_taken_back_is_known_as_that() {
+        let id = "T01261121000042000001";
+        let paid = |attempt, number| answered(attempt, Asked::Query, Answer::Paid(proof(number)));
+        let reversed = |attempt, answer| Event::Reversed { attempt, answer };
+        let unknown = || answered(1, Asked::Pay, Answer::Unknown(Cause::Timeout));
+        let cancelled = || vec![scanned(), unknown(), Event::Cancel];
+        let second = || {
+            vec![
+                scanned(),
+                answered(1, Asked::Pay, refused()),
+                answered(1, Asked::Query, Answer::NotFound),
+                scanned(),
+            ]
+        };
+        let lives: [(Vec<Event>, &[(u8, Why)]); 8] = [
+            (vec![scanned(), unknown()], &[]),
+            (cancelled(), &[(1, Why::Interrupted)]),
+            (
+                [cancelled(), vec![Event::Wake, reversed(1, ReversalAnswer::Again)]].concat(),
+                &[(1, Why::Interrupted)],
+            ),
+            // What it holds must go back before "closed" ends it.
+            ([cancelled(), vec![paid(1, "42001")]].concat(), &[(1, Why::LatePaid)]),
+            (
+                [
+                    cancelled(),
+                    vec![
+                        paid(1, "42001"),
+                        Event::Wake,
+                        reversed(1, ReversalAnswer::Done),
+                        answered(1, Asked::Query, Answer::Closed),
+                    ],
+                ]
+                .concat(),
+                &[(1, Why::Interrupted)],
+            ),
+            ([second(), vec![Event::Cancel]].concat(), &[(2, Why::Interrupted)]),
+            // The first code was charged after all.
+            ([second(), vec![paid(2, "42002"), paid(1, "42001")]].concat(), &[(1, Why::LatePaid)]),
+            (
+                vec![
+                    scanned(),
+                    paid(1, "42001"),
+                    answered(1, Asked::Query, Answer::Closed),
+                    paid(1, "42001"),
+                ],
+                &[],
+            ),
+        ];
+        for (events, taken_back) in lives {
+            let log = lines(id, None, events).join("\n");
+            let found: Vec<_> = remembered(&log).told.sales[0].taken_back.clone().into_iter().collect();
+            assert_eq!(found, taken_back, "{log}");
+        }
+        // What cannot be read of a payment is no reason to take it back.
+        let log =
+            format!("7 {id} opened 5.00 -> awaiting_code\n8 {id} {id}01 pay: paid 42/1 coupon 0 -> paid");
+        assert!(remembered(&log).told.sales[0].taken_back.is_empty());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What the log remembers is put back into a journal that has lost it: as recorded, or to be asked about, never guessed.
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::ids::SaleId;
 use crate::payment::Reason;
@@ -17,6 +19,7 @@ fn told(shop: &Shop, id: &str, number: u64) -> RememberedSale {
         attempts: 1,
         paid: None,
         contradicted: false,
+        taken_back: BTreeMap::new(),
         receipt: ReceiptState::Unconfirmed,
         copies: 0,
     }
@@ -374,5 +377,39 @@ fn a_refund_of_the_copy_goes_on_and_never_back() {
             let totals = opened.journal.records().totals(shop.now.day()).unwrap();
             assert_eq!(totals.refund_count, u64::from(found.refunds[0].accepted_at().is_some()));
         }
+    }
+}
+
+#[test]
+fn what_was_being_taken_back_goes_on_so_also_in_a_sale_of_the_copy() {
+    for kept in [false, true] {
+        let mut shop = Shop::new();
+        let mut journal = shop.open().journal;
+        let mut open = shop.begin(&mut journal, 1250);
+        shop.scan(&mut journal, &mut open);
+        kill(journal);
+        if !kept {
+            for name in ["journal.db", "journal.db-wal", "journal.db-shm", "witness"] {
+                let _ = std::fs::remove_file(shop.file(name));
+            }
+        }
+        let told = RememberedSale {
+            attempts: 3,
+            at: open.created_at,
+            paid: Some((3, proof(&shop))),
+            taken_back: BTreeMap::from([(1, Why::LatePaid), (2, Why::Interrupted), (3, Why::Interrupted)]),
+            receipt: ReceiptState::Printed,
+            copies: 1,
+            ..told(&shop, open.id.as_str(), 1)
+        };
+        restore(&shop.settings(), &sales([told])).unwrap();
+        let opened = shop.open();
+        let sale = opened.open.iter().find(|sale| sale.id == open.id).expect("it has money to give back");
+        let labels: Vec<_> = sale.payment.attempts.iter().map(|a| a.phase.label()).collect();
+        // What is on record as paid is not taken back for a line that says otherwise.
+        assert_eq!(labels, ["reversing", "reversing", "paid"], "kept {kept}");
+        assert!(sale.payment.attempts[..2].iter().all(|attempt| attempt.wake.is_some()));
+        let Phase::Reversing(first) = &sale.payment.attempts[0].phase else { panic!("{sale:?}") };
+        assert_eq!(first.money_seen, crate::payment::MoneySeen::Yes);
     }
 }
