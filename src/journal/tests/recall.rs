@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::ids::SaleId;
+use crate::ids::{REFUNDS_MAX, SaleId};
 use crate::payment::Reason;
 use crate::refund::{self, Refund};
 
@@ -412,4 +412,26 @@ fn what_was_being_taken_back_goes_on_so_also_in_a_sale_of_the_copy() {
         let Phase::Reversing(first) = &sale.payment.attempts[0].phase else { panic!("{sale:?}") };
         assert_eq!(first.money_seen, crate::payment::MoneySeen::Yes);
     }
+}
+
+/// WeChat takes 50; more could not be read back.
+#[test]
+fn no_more_refunds_are_put_back_than_a_sale_can_have() {
+    let mut shop = Shop::new();
+    let mut journal = shop.open().journal;
+    let sale = shop.sell(&mut journal, 60_000);
+    journal.close().unwrap();
+    shop.now = shop.now + Duration::from_secs(60);
+    let told = |random| RememberedRefund {
+        number: sale.id.refund(1, random),
+        ..refund_told(&shop, &sale.id, 1, returned(&shop))
+    };
+    let refunds: Vec<_> = (0..u32::from(REFUNDS_MAX) + 2).map(told).collect();
+    let restored = restore(&shop.settings(), &Remembered { refunds, ..Remembered::default() }).unwrap();
+    let Recalled { refunds, refunds_left_out, .. } = restored.recalled;
+    assert_eq!((refunds, refunds_left_out), (REFUNDS_MAX.into(), 2));
+    verify_all(&shop.settings()).unwrap();
+    let found = shop.open().journal.records().sale(&sale.id).unwrap().unwrap();
+    assert_eq!(found.refunds.len(), usize::from(REFUNDS_MAX));
+    assert_eq!(found.updated_at, shop.now + Duration::from_secs(1), "when the last of it was heard");
 }
