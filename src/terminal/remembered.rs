@@ -324,7 +324,8 @@ mod tests {
                 scanned(),
             ]
         };
-        let lives: [(Vec<Event>, &[(u8, Why)]); 8] = [
+        type Life = (Vec<Event>, &'static [(u8, Why)]);
+        let lives: [Life; 8] = [
             (vec![scanned(), unknown()], &[]),
             (cancelled(), &[(1, Why::Interrupted)]),
             (

@@ -255,6 +255,25 @@ fn a_failure_in_the_place_of_a_bill_says_which() {
     assert_eq!(failure("签名错误", ""), BadBill::Refused("签名错误".to_owned()));
 }
 
+#[test]
+fn the_limits_hold_to_the_byte() {
+    let mut bill = Bill::new();
+    let push = |bill: &mut Bill, bytes: &[u8]| bill.push(bytes, &mut |_| panic!("no line has ended"));
+    push(&mut bill, format!("{NEW}\r\n").as_bytes()).unwrap();
+    push(&mut bill, b"`").unwrap();
+    push(&mut bill, &vec![b'x'; LONGEST_LINE - 1]).unwrap();
+    assert_eq!(bill.held(), LONGEST_LINE);
+    let longer = push(&mut bill, b"x");
+    assert!(matches!(&longer, Err(BadBill::Line { number: 2, .. })), "{longer:?}");
+    assert_eq!(bill.held(), 0);
+
+    let mut refusal = Bill::new();
+    push(&mut refusal, b"<xml").unwrap();
+    push(&mut refusal, &vec![b' '; LARGEST_ANSWER - 4]).unwrap();
+    let larger = push(&mut refusal, b" ");
+    assert!(matches!(&larger, Err(BadBill::NotABill(what)) if what.contains("too large")), "{larger:?}");
+}
+
 /// Some 100 MB, as a merchant with thousands of lanes has.
 #[test]
 fn a_bill_of_a_hundred_megabytes_is_read_in_the_room_of_a_line() {
