@@ -256,6 +256,17 @@ fn a_failure_in_the_place_of_a_bill_says_which() {
 }
 
 #[test]
+fn titles_of_sums_have_the_count_first_and_the_orders() {
+    for without in [NEW_SUMS.replacen("总交易单数", "其他", 1), NEW_SUMS.replace(",订单总金额", ",其他")]
+    {
+        assert!(
+            refused(&usual().replace(NEW_SUMS, &without)).contains("the titles of the sums"),
+            "{without}"
+        );
+    }
+}
+
+#[test]
 fn the_limits_hold_to_the_byte() {
     let mut bill = Bill::new();
     let push = |bill: &mut Bill, bytes: &[u8]| bill.push(bytes, &mut |_| panic!("no line has ended"));
