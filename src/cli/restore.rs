@@ -132,8 +132,8 @@ fn text(restored: &Restored, log: Option<usize>) -> String {
     }
     if seen > newest || !witnessed {
         out.push_str(
-            "help: compare the merchant platform's bill of the last days with `micropayd list`: a payment that is only \
-             on the bill has to be noted, or given back on the platform\n",
+            "help: compare these days with WeChat's bill, `micropayd reconcile --date DAY`: a payment or a refund that is \
+             only there has to be noted; a payment whose goods were not handed over is given back on the platform\n",
         );
     }
     out

@@ -267,6 +267,31 @@ fn titles_of_sums_have_the_count_first_and_the_orders() {
 }
 
 #[test]
+fn each_state_of_a_refund_is_known() {
+    let states = [
+        ("SUCCESS", RefundState::Done),
+        ("PROCESSING", RefundState::Processing),
+        ("CHANGE", RefundState::Stuck),
+        ("FAIL", RefundState::Failed),
+        ("REFUNDCLOSE", RefundState::Failed),
+        ("CLOSED", RefundState::Failed),
+    ];
+    for (text, expected) in states {
+        let (rows, _) = read(&usual().replace("PROCESSING", text));
+        assert!(matches!(&rows[2].kind, Kind::Refund { state, .. } if *state == expected), "{:?}", rows[2]);
+    }
+}
+
+#[test]
+fn a_time_has_one_form() {
+    for other in ["2026/11/21 19:38:41", "2026-11-21 19:38:41x", "2026-11-21T19:38:41", "2026-13-21 19:38:41"]
+    {
+        let said = refused(&usual().replace("2026-11-21 19:38:41", other));
+        assert!(said.contains("is not a time"), "{other}: {said}");
+    }
+}
+
+#[test]
 fn the_limits_hold_to_the_byte() {
     let mut bill = Bill::new();
     let push = |bill: &mut Bill, bytes: &[u8]| bill.push(bytes, &mut |_| panic!("no line has ended"));
