@@ -204,7 +204,7 @@ fn a_damaged_journal_is_restored_from_its_own_rows_as_far_as_they_follow() {
     let mut shop = closed();
     tamper(&shop, "UPDATE step SET event = 'x' WHERE seq = 24");
     assert!(verdict(&shop).is_err());
-    let restored = restore(&shop.settings(), &Remembered::default()).unwrap();
+    let restored = shop.restore(&Remembered::default()).unwrap();
     assert_eq!((restored.copied, restored.newest, restored.seen), (0, 23, 26));
     assert!(restored.aside.join("journal.db").exists() && restored.aside.join("witness").exists());
     assert_eq!(verdict(&shop), Ok(Verified { steps: 23, sales: 5, newest: 23 }));
@@ -225,7 +225,7 @@ fn a_journal_that_root_restores_belongs_to_the_daemon_again() {
         return;
     }
     tamper(&shop, "UPDATE step SET event = 'x' WHERE seq = 24");
-    let aside = restore(&shop.settings(), &Remembered::default()).unwrap().aside;
+    let aside = shop.restore(&Remembered::default()).unwrap().aside;
     for folder in [dir, aside] {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
             assert_eq!(entry.metadata().unwrap().uid(), 12_345, "{:?}", entry.path());
@@ -282,7 +282,7 @@ fn a_journal_is_restored_from_the_days_copy_and_what_came_after_it() {
     journal.close().unwrap();
     // The first row is rotten: of the damaged file alone nothing would be left.
     tamper(&shop, "UPDATE step SET event = 'x' WHERE seq = 1");
-    let restored = restore(&shop.settings(), &Remembered::default()).unwrap();
+    let restored = shop.restore(&Remembered::default()).unwrap();
     assert_eq!((restored.copied, restored.newest, restored.seen), (31, 36, 36));
     let journal = shop.open().journal;
     assert_eq!(journal.records().sale(&open.id).unwrap(), Some(open));
@@ -335,7 +335,7 @@ fn where_a_journal_was_none_is_begun_in_silence() {
         let _ = std::fs::remove_file(shop.file(name));
     }
     assert_eq!(found(&shop), "the database and its witness are missing");
-    let restored = restore(&shop.settings(), &Remembered::default()).unwrap();
+    let restored = shop.restore(&Remembered::default()).unwrap();
     assert_eq!((restored.backup, restored.newest, restored.seen, restored.witnessed), (None, 0, 0, false));
     assert!(shop.open().open.is_empty());
 }

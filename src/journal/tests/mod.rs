@@ -1,7 +1,7 @@
 //! The journal on a real file: what is kept, what is refused, what is noticed.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::ids::CodeHint;
@@ -44,7 +44,11 @@ impl Shop {
     }
 
     fn open(&self) -> Opened {
-        self.try_open().unwrap()
+        once_free(|| self.try_open()).unwrap()
+    }
+
+    fn restore(&self, remembered: &Remembered) -> Result<Restored, JournalError> {
+        once_free(|| restore(&self.settings(), remembered))
     }
 
     /// A sale that was just entered; the journal does not have it yet.
@@ -131,6 +135,17 @@ impl Shop {
     ) -> Kept {
         sale.updated_at = self.now;
         journal.append(&Entry { at: self.now, event, sale, job }, durability).unwrap()
+    }
+}
+
+/// A child that another test is starting has this process's locks until it runs its own program.
+fn once_free<T>(mut attempt: impl FnMut() -> Result<T, JournalError>) -> Result<T, JournalError> {
+    let patience = Instant::now() + Duration::from_secs(20);
+    loop {
+        match attempt() {
+            Err(JournalError::InUse { .. }) if Instant::now() < patience => std::thread::yield_now(),
+            done => return done,
+        }
     }
 }
 

@@ -65,7 +65,7 @@ fn a_lost_sale_is_open_again_under_each_of_its_order_numbers() {
             ..told(&shop, "T01261121000004000004", 4)
         },
     ]);
-    let restored = restore(&shop.settings(), &remembered).unwrap();
+    let restored = shop.restore(&remembered).unwrap();
     assert_eq!(restored.recalled, Recalled { paid: 2, asked: 1, ..Recalled::default() });
     verify_all(&shop.settings()).unwrap();
 
@@ -91,7 +91,7 @@ fn a_lost_sale_is_open_again_under_each_of_its_order_numbers() {
     let next = journal.name_sale(shop.now.day()).unwrap();
     assert!(next.as_str()[9..].starts_with("000005"), "{next}");
     kill(journal);
-    let again = restore(&shop.settings(), &remembered).unwrap();
+    let again = shop.restore(&remembered).unwrap();
     assert_eq!(again.recalled, Recalled::default());
 }
 
@@ -131,7 +131,7 @@ fn a_sale_of_the_copy_goes_on_where_the_log_says_that_it_did() {
             copies,
             ..told(&shop, open.id.as_str(), 1)
         };
-        let restored = restore(&shop.settings(), &sales([told])).unwrap();
+        let restored = shop.restore(&sales([told])).unwrap();
         assert_eq!((restored.newest, restored.seen), (2, 3));
         let counts = Recalled { paid: recorded.into(), asked: (!recorded).into(), ..Recalled::default() };
         assert_eq!(restored.recalled, counts);
@@ -149,7 +149,7 @@ fn a_sale_of_the_copy_goes_on_where_the_log_says_that_it_did() {
 #[test]
 fn a_number_that_another_sale_has_by_now_is_not_taken_twice() {
     let (mut shop, open) = lost();
-    restore(&shop.settings(), &Remembered::default()).unwrap();
+    shop.restore(&Remembered::default()).unwrap();
     // Without a witness numbers begin anew.
     let mut journal = shop.open().journal;
     let new = shop.sell(&mut journal, 7);
@@ -159,7 +159,7 @@ fn a_number_that_another_sale_has_by_now_is_not_taken_twice() {
         RememberedSale { paid: paid.clone(), copies: 1, ..told(&shop, "T01261121000001000009", 1) },
         RememberedSale { paid, copies: 1, ..told(&shop, open.id.as_str(), 2) },
     ]);
-    let restored = restore(&shop.settings(), &remembered).unwrap();
+    let restored = shop.restore(&remembered).unwrap();
     assert_eq!(restored.recalled, Recalled { paid: 2, ..Recalled::default() });
     verify_all(&shop.settings()).unwrap();
     let opened = shop.open();
@@ -178,7 +178,7 @@ fn a_sale_that_is_over_stays_as_the_journal_has_it() {
     let over = shop.sell(&mut journal, 1250);
     journal.close().unwrap();
     let told = RememberedSale { attempts: 2, ..told(&shop, over.id.as_str(), 1) };
-    let restored = restore(&shop.settings(), &sales([told])).unwrap();
+    let restored = shop.restore(&sales([told])).unwrap();
     assert_eq!(restored.recalled, Recalled::default());
     assert_eq!(shop.open().journal.records().sale(&over.id).unwrap(), Some(over));
 }
@@ -198,7 +198,7 @@ fn what_may_have_been_printed_in_lost_steps_says_so() {
     journal.close().unwrap();
     std::fs::write(shop.file(FILE), early).unwrap();
 
-    restore(&shop.settings(), &Remembered::default()).unwrap();
+    shop.restore(&Remembered::default()).unwrap();
     let opened = shop.open();
     assert!(opened.unsynced_lost, "what is queued may be out");
     let found = opened.open.iter().find(|sale| sale.id == open.id).unwrap();
@@ -210,7 +210,7 @@ fn what_may_have_been_printed_in_lost_steps_says_so() {
     let mut journal = shop.open().journal;
     let open = shop.begin(&mut journal, 2);
     journal.close().unwrap();
-    let whole = restore(&shop.settings(), &Remembered::default()).unwrap();
+    let whole = shop.restore(&Remembered::default()).unwrap();
     assert_eq!(whole.newest, whole.seen);
     let opened = shop.open();
     assert_eq!((opened.open, opened.unsynced_lost), (vec![open], false));
@@ -295,7 +295,7 @@ fn a_lost_refund_is_there_again_as_far_as_it_went() {
             doubted.clone(),
         ],
     };
-    let restored = restore(&shop.settings(), &remembered).unwrap();
+    let restored = shop.restore(&remembered).unwrap();
     assert_eq!(restored.recalled, Recalled { paid: 2, asked: 1, refunds: 3, refunds_left_out: 2 });
     verify_all(&shop.settings()).unwrap();
 
@@ -314,7 +314,7 @@ fn a_lost_refund_is_there_again_as_far_as_it_went() {
     assert_eq!((totals.paid_count, totals.refund_count, totals.refund_fen), (2, 2, 1000));
     kill(opened.journal);
 
-    let again = restore(&shop.settings(), &remembered).unwrap();
+    let again = shop.restore(&remembered).unwrap();
     assert_eq!(again.recalled, Recalled { refunds_left_out: 2, ..Recalled::default() }, "nothing twice");
 }
 
@@ -364,7 +364,7 @@ fn a_refund_of_the_copy_goes_on_and_never_back() {
             own.phase = heard_as(&shop);
             let told = Remembered { refunds: vec![own], ..Remembered::default() };
             let goes_on = heard > kept;
-            let restored = restore(&shop.settings(), &told).unwrap();
+            let restored = shop.restore(&told).unwrap();
             assert_eq!(restored.recalled.refunds, u64::from(goes_on), "{kept} {heard}");
             verify_all(&shop.settings()).unwrap();
             let opened = shop.open();
@@ -402,7 +402,7 @@ fn what_was_being_taken_back_goes_on_so_also_in_a_sale_of_the_copy() {
             copies: 1,
             ..told(&shop, open.id.as_str(), 1)
         };
-        restore(&shop.settings(), &sales([told])).unwrap();
+        shop.restore(&sales([told])).unwrap();
         let opened = shop.open();
         let sale = opened.open.iter().find(|sale| sale.id == open.id).expect("it has money to give back");
         let labels: Vec<_> = sale.payment.attempts.iter().map(|a| a.phase.label()).collect();
@@ -427,7 +427,7 @@ fn no_more_refunds_are_put_back_than_a_sale_can_have() {
         ..refund_told(&shop, &sale.id, 1, returned(&shop))
     };
     let refunds: Vec<_> = (0..u32::from(REFUNDS_MAX) + 2).map(told).collect();
-    let restored = restore(&shop.settings(), &Remembered { refunds, ..Remembered::default() }).unwrap();
+    let restored = shop.restore(&Remembered { refunds, ..Remembered::default() }).unwrap();
     let Recalled { refunds, refunds_left_out, .. } = restored.recalled;
     assert_eq!((refunds, refunds_left_out), (REFUNDS_MAX.into(), 2));
     verify_all(&shop.settings()).unwrap();
