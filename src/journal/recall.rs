@@ -70,7 +70,7 @@ pub struct Recalled {
     pub asked: u64,
     /// Refunds, as far as they went.
     pub refunds: u64,
-    /// Refunds that are not put back, for their sale is not there or not on record as paid.
+    /// Refunds that are not put back, for their sale is not there, not on record as paid, or has as many as it can have.
     pub refunds_left_out: u64,
 }
 
@@ -101,8 +101,7 @@ impl End<'_> {
                 None => Some(self.number(told)?),
                 Some(_) => None,
             };
-            let event = format!("taken over from the log -> {}", sale.payment.phase().label());
-            self.put(&sale, number, &event, owed_receipt(&sale))?;
+            self.put_sale(&sale, number, "taken over from the log")?;
             match told.paid {
                 Some(_) => recalled.paid += 1,
                 None => recalled.asked += 1,
@@ -118,9 +117,7 @@ impl End<'_> {
         for found in rows::sales(self.conn, "WHERE s.open = 1 ORDER BY s.n", [])? {
             if found.sale.payment.is_open() && found.sale.receipt == ReceiptState::None {
                 let sale = Sale { receipt: ReceiptState::Unconfirmed, ..found.sale };
-                let phase = sale.payment.phase().label();
-                let event = format!("restored, later steps are missing -> {phase}");
-                self.put(&sale, None, &event, owed_receipt(&sale))?;
+                self.put_sale(&sale, None, "restored, later steps are missing")?;
             }
         }
         Ok(())
@@ -132,6 +129,14 @@ impl End<'_> {
             Ok(number) if rows::by_number(self.conn, number)?.is_none() => Ok(number),
             _ => Ok(self.sales + 1),
         }
+    }
+
+    fn put_sale(&mut self, sale: &Sale, opened_as: Option<i64>, what: &str) -> Result<(), Fault> {
+        let event = format!("{what} -> {}", sale.payment.phase().label());
+        // A receipt that nobody knows to be out is a person's to look for.
+        let owed = sale.payment.paid().is_some() && sale.receipt == ReceiptState::Unconfirmed;
+        let job = owed.then_some(JobChange { job: None, state: sale.receipt, marked: true });
+        self.put(sale, opened_as, &event, job)
     }
 
     fn put(
@@ -157,12 +162,6 @@ impl End<'_> {
         self.jobs = self.jobs.max(written.job.map_or(0, |job| job.job.cast_signed()));
         Ok(())
     }
-}
-
-/// A receipt that nobody knows to be out is a person's to look for.
-fn owed_receipt(sale: &Sale) -> Option<JobChange> {
-    let owed = sale.payment.paid().is_some() && sale.receipt == ReceiptState::Unconfirmed;
-    owed.then_some(JobChange { job: None, state: sale.receipt, marked: true })
 }
 
 /// A sale of which the journal has nothing. Its POS has gone; it takes no further code.

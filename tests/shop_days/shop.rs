@@ -24,6 +24,7 @@ use micropayd::simulator::world::{Rules, World};
 use micropayd::terminal::desk::{Act, Desk};
 use micropayd::time::Timestamp;
 
+use crate::ears;
 use crate::lane;
 
 /// The transport's deadline in this world.
@@ -73,6 +74,8 @@ pub struct Shop<'a> {
 
 impl<'a> Shop<'a> {
     pub fn new(dir: &'a Path, seed: u64) -> Self {
+        // What another shop on this thread said last is not this one's.
+        ears::take_lines();
         let mut shop = Self {
             dir,
             desk: None,

@@ -33,6 +33,13 @@ fn proof(shop: &Shop) -> Proof {
     Proof { gateway_txn: "42000099".to_owned(), paid_at: shop.now, payer_paid: 1250, coupon: 0 }
 }
 
+/// Database and witness are gone.
+fn lose(shop: &Shop) {
+    for name in ["journal.db", "journal.db-wal", "journal.db-shm", "witness"] {
+        let _ = std::fs::remove_file(shop.file(name));
+    }
+}
+
 /// A shop with one sale behind it and one open, that then loses its database and its witness. On its first day there is
 /// no copy.
 fn lost() -> (Shop, Sale) {
@@ -41,9 +48,7 @@ fn lost() -> (Shop, Sale) {
     shop.sell(&mut journal, 1);
     let open = shop.begin(&mut journal, 1250);
     kill(journal);
-    for name in ["journal.db", "journal.db-wal", "journal.db-shm", "witness"] {
-        let _ = std::fs::remove_file(shop.file(name));
-    }
+    lose(&shop);
     (shop, open)
 }
 
@@ -389,9 +394,7 @@ fn what_was_being_taken_back_goes_on_so_also_in_a_sale_of_the_copy() {
         shop.scan(&mut journal, &mut open);
         kill(journal);
         if !kept {
-            for name in ["journal.db", "journal.db-wal", "journal.db-shm", "witness"] {
-                let _ = std::fs::remove_file(shop.file(name));
-            }
+            lose(&shop);
         }
         let told = RememberedSale {
             attempts: 3,

@@ -85,7 +85,7 @@ impl Told {
         let accepted_at = self.accepted_at.unwrap_or(asked_at);
         let at = self.became.as_ref().and_then(|(_, at)| *at).unwrap_or(asked_at);
         let phase = match self.became.map(|(became, _)| became) {
-            // Whatever was sent can have left until the last moment that is known of.
+            // The next start takes it that a request may have left until then, whatever stands here.
             None => Phase::Asking(Asking {
                 since: asked_at,
                 under_way: false,
