@@ -122,6 +122,31 @@ fn a_display_that_takes_nothing_holds_up_nobody() {
 }
 
 #[test]
+fn a_display_that_goes_at_the_end_is_not_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("display");
+    let (far, near) = cable();
+    std::os::unix::fs::symlink(near, &link).unwrap();
+    let (inbox, mut inputs) = mpsc::channel(16);
+    let display = Display::start(settings(&link), inbox).unwrap();
+    assert!(reported(&mut inputs).ready);
+    // The thread is in the middle of these when the display goes.
+    for _ in 0..100_000 {
+        display.show(Scene::Total(sum()));
+    }
+    let (other, name) = cable();
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(name, &link).unwrap();
+    drop(display);
+    drop(far);
+    // Until the thread has ended and nobody can send any more.
+    while inputs.blocking_recv().is_some() {}
+    let mut fds = [PollFd::new(&other, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::default())).unwrap();
+    assert!(!fds[0].revents().contains(PollFlags::IN), "another's device was written to");
+}
+
+#[test]
 fn what_cannot_work_is_named() {
     let (_far, near) = cable();
     assert_eq!(settings(&near).check(), Ok(()));

@@ -37,7 +37,8 @@ impl Worker {
         let mut scene = Scene::Empty;
         let mut next = None;
         loop {
-            if self.port.is_none() {
+            // At the end nothing is opened any more: by then the name may be another's.
+            if self.port.is_none() && !self.ends() {
                 self.open();
                 self.put(scene);
             }
@@ -61,6 +62,10 @@ impl Worker {
             next = self.settings.next(scene).map(|(after, then)| (Instant::now() + after, then));
             self.put(scene);
         }
+    }
+
+    fn ends(&self) -> bool {
+        self.slot.wanted.lock().unwrap_or_else(PoisonError::into_inner).stop
     }
 
     /// Waits for a scene that was not seen yet, or for `span`.
