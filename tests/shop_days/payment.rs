@@ -95,8 +95,7 @@ impl Shop<'_> {
             self.check_list(id);
             self.check_refunds(id);
         }
-        let now = self.clock();
-        self.desk().idle(now);
+        self.idle();
         self.check_rest(id);
     }
 }

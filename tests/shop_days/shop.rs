@@ -154,6 +154,16 @@ impl<'a> Shop<'a> {
         self.desk.as_mut().expect("the desk is up")
     }
 
+    /// A quiet moment. The copy of the day that may begin in it ends in it, too: a thread of this life would not only make
+    /// chance of the story, but still be there after the next crash, which no thread of a killed process is.
+    pub fn idle(&mut self) {
+        let now = self.clock();
+        self.desk().idle(now);
+        while is_copying() {
+            std::thread::yield_now();
+        }
+    }
+
     fn later(&mut self, after: Duration, coming: Coming) {
         self.serial += 1;
         self.queue.insert((self.now + after, self.serial), coming);
@@ -366,4 +376,12 @@ impl<'a> Shop<'a> {
         let (reply, _answer) = tokio::sync::oneshot::channel();
         self.give(Input::Command(command(reply)));
     }
+}
+
+/// Whether this process is making the copy of a day, of whichever shop.
+fn is_copying() -> bool {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let name = |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task?.path().join("comm"));
+    // A thread that ended meanwhile has no name.
+    tasks.map(name).any(|name| name.is_ok_and(|name| name == "copy\n"))
 }
