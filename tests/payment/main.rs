@@ -1,7 +1,6 @@
 //! The payment machine on trial: its table, its stories, its weather, and every order of events that fits in a search.
 
 mod model;
-mod planted;
 mod stories;
 mod transitions;
 mod weather;

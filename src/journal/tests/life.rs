@@ -49,7 +49,7 @@ fn a_sale_is_there_again_in_every_state_and_owed_until_its_receipt_is_out() {
 fn a_second_owner_is_refused_at_once_and_told_who_the_first_is() {
     let shop = Shop::new();
     let first = shop.open();
-    match shop.try_open().err() {
+    match shop.try_at_once().err() {
         Some(JournalError::InUse { pid, .. }) => assert_eq!(pid, std::process::id().to_string()),
         other => panic!("expected InUse, got {other:?}"),
     }

@@ -39,12 +39,16 @@ impl Shop {
         self.settings().dir.join(name)
     }
 
-    fn try_open(&self) -> Result<Opened, JournalError> {
+    fn try_at_once(&self) -> Result<Opened, JournalError> {
         Journal::open_in_boot(&self.settings(), &"T01".parse().unwrap(), self.boot)
     }
 
+    fn try_open(&self) -> Result<Opened, JournalError> {
+        once_free(|| self.try_at_once())
+    }
+
     fn open(&self) -> Opened {
-        once_free(|| self.try_open()).unwrap()
+        self.try_open().unwrap()
     }
 
     fn restore(&self, remembered: &Remembered) -> Result<Restored, JournalError> {

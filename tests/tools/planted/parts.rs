@@ -134,7 +134,7 @@ impl Part {
     /// Whether this file belongs to it.
     pub fn has(self, file: &str) -> bool {
         let test = self.integration_test().map(|test| format!("tests/{test}/"));
-        if file == "tests/planted.toml" || test.is_some_and(|test| file.starts_with(&test)) {
+        if test.is_some_and(|test| file.starts_with(&test)) {
             return true;
         }
         if self == Part::Gateway && file.starts_with("src/gateway/http/") {
