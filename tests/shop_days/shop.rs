@@ -2,7 +2,7 @@
 //! queue, and everything that is left to chance out of one dice, so that a seed is a story. Judges nothing: see `checks.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,10 +157,12 @@ impl<'a> Shop<'a> {
     /// A quiet moment. The copy of the day that may begin in it ends in it, too: a thread of this life would not only make
     /// chance of the story, but still be there after the next crash, which no thread of a killed process is.
     pub fn idle(&mut self) {
-        let now = self.clock();
+        let (now, before) = (self.clock(), threads());
         self.desk().idle(now);
-        while is_copying() {
-            std::thread::yield_now();
+        for new in threads().difference(&before) {
+            while is_copying(new) {
+                std::thread::yield_now();
+            }
         }
     }
 
@@ -378,10 +380,17 @@ impl<'a> Shop<'a> {
     }
 }
 
-/// Whether this process is making the copy of a day, of whichever shop.
-fn is_copying() -> bool {
+/// The threads of this process: their folders.
+fn threads() -> BTreeSet<PathBuf> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
-    let name = |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task?.path().join("comm"));
-    // A thread that ended meanwhile has no name.
-    tasks.map(name).any(|name| name.is_ok_and(|name| name == "copy\n"))
+    tasks.map(|task| task.expect("readable").path()).collect()
+}
+
+/// Whether a new thread is making the copy of a day, of whichever shop. Until it has a name of its own it has its parent's.
+fn is_copying(thread: &Path) -> bool {
+    let name = |thread: &Path| std::fs::read_to_string(thread.join("comm"));
+    // A thread that has ended has no name.
+    name(thread).is_ok_and(|new| {
+        new == "copy\n" || name(Path::new("/proc/thread-self")).is_ok_and(|parents| new == parents)
+    })
 }
