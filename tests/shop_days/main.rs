@@ -159,13 +159,13 @@ fn a_world_that_is_played_again_is_the_same() {
 
 /// A line of a story without the six letters of each sale's number that the terminal draws for itself.
 fn without_chance(line: String) -> String {
-    let mut parts = line.split("T01");
-    let mut told = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        told.push_str(&part[..12]);
-        told.push_str(&part[18..]);
+    const FIXED: usize = "T01261121000001".len();
+    let (mut told, mut rest) = (String::new(), line.as_str());
+    while let Some(begin) = rest.find("T01") {
+        told.push_str(&rest[..begin + FIXED]);
+        rest = &rest[begin + FIXED + 6..];
     }
-    told
+    told + rest
 }
 
 /// The first code was refused and charged all the same, which the last look finds; the second has paid long ago.
