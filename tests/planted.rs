@@ -26,7 +26,8 @@ fn every_planted_bug_has_its_place() {
     }
 }
 
-/// A part that names a room which it has not does not build, and no bug in it would be tried.
+/// A part that names a room which it has not, or whose tests take in a file from elsewhere, does not build, and no bug in
+/// it would be tried.
 #[test]
 fn every_part_that_bugs_are_planted_in_has_what_it_needs() {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -42,13 +43,12 @@ fn every_part_that_bugs_are_planted_in_has_what_it_needs() {
             if !part.has(file) {
                 continue;
             }
-            looked_at += 1;
             let code = fs::read_to_string(&path).unwrap();
-            let reaches_out = file.starts_with("tests/") && code.contains(r#"path = "../"#);
-            assert!(!reaches_out, "{file} takes in what {} has not", part.name());
             if file.starts_with("tests/") {
+                assert!(!code.contains(r#"path = "../"#), "{file} takes in what {} has not", part.name());
                 continue;
             }
+            looked_at += 1;
             for needed in code.split("use crate::").skip(1) {
                 let room: String =
                     needed.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
